@@ -1,0 +1,279 @@
+#include "storage/buffer/points.h"
+
+#include <string.h>
+
+#ifdef POSTGRES_H
+#error "storage/ must not include PostgreSQL headers"
+#endif
+
+typedef struct M3PointsPiece
+{
+	struct M3PointsPiece *next;
+	uint8_t		data[];
+} M3PointsPiece;
+
+void
+m3_points_init(M3Points *points, M3Memory *memory, bool with_annotations)
+{
+	memset(points, 0, sizeof(*points));
+	points->memory = memory;
+	points->with_annotations = with_annotations;
+}
+
+static void
+free_pieces(M3Points *points)
+{
+	while (points->pieces != NULL)
+	{
+		M3PointsPiece *next = points->pieces->next;
+
+		m3_free(points->memory, points->pieces);
+		points->pieces = next;
+	}
+}
+
+void
+m3_points_free(M3Points *points)
+{
+	free_pieces(points);
+	m3_free(points->memory, points->times_ns);
+	m3_free(points->memory, points->values);
+	m3_free(points->memory, points->units);
+	m3_free(points->memory, points->annotations);
+	m3_points_init(points, points->memory, points->with_annotations);
+}
+
+void
+m3_points_clear(M3Points *points)
+{
+	free_pieces(points);
+	points->count = 0;
+}
+
+void
+m3_points_move_pieces(M3Points *to, M3Points *from)
+{
+	while (from->pieces != NULL)
+	{
+		M3PointsPiece *piece = from->pieces;
+
+		from->pieces = piece->next;
+		piece->next = to->pieces;
+		to->pieces = piece;
+	}
+}
+
+static bool
+grow(M3Memory *memory, void **array, size_t capacity, size_t width)
+{
+	void	   *grown = m3_resize(memory, *array, capacity * width);
+
+	if (grown == NULL)
+		return false;
+	*array = grown;
+	return true;
+}
+
+M3Status
+m3_points_reserve(M3Points *points, size_t capacity, M3Error *err)
+{
+	M3Memory   *memory = points->memory;
+
+	if (capacity <= points->capacity)
+		return M3_OK;
+	if (capacity < points->capacity * 2)
+		capacity = points->capacity * 2;
+	if (capacity < 64)
+		capacity = 64;
+	if (!grow(memory, (void **) &points->times_ns, capacity, sizeof(int64_t)) ||
+		!grow(memory, (void **) &points->values, capacity, sizeof(double)) ||
+		!grow(memory, (void **) &points->units, capacity, sizeof(uint8_t)) ||
+		(points->with_annotations &&
+		 !grow(memory, (void **) &points->annotations, capacity, sizeof(M3Slice))))
+		return m3_error(err, M3_NO_MEMORY, "out of memory for %zu points", capacity);
+	points->capacity = capacity;
+	return M3_OK;
+}
+
+static M3Status
+keep_annotation(M3Points *points, M3Slice annotation, M3Slice *kept, M3Error *err)
+{
+	M3PointsPiece *piece;
+
+	*kept = m3_slice(NULL, 0);
+	if (annotation.size == 0)
+		return M3_OK;
+	piece = m3_alloc(points->memory, sizeof(*piece) + annotation.size);
+	if (piece == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory");
+	memcpy(piece->data, annotation.data, annotation.size);
+	piece->next = points->pieces;
+	points->pieces = piece;
+	*kept = m3_slice(piece->data, annotation.size);
+	return M3_OK;
+}
+
+M3Status
+m3_points_add(M3Points *points, const M3Point *point, M3Error *err)
+{
+	size_t		n = points->count;
+
+	M3_TRY(m3_points_reserve(points, n + 1, err));
+	if (points->with_annotations)
+		M3_TRY(keep_annotation(points, point->annotation, &points->annotations[n], err));
+	points->times_ns[n] = point->time_ns;
+	points->values[n] = point->value;
+	points->units[n] = (uint8_t) point->unit;
+	points->count = n + 1;
+	return M3_OK;
+}
+
+static M3Status
+decode_annotated(M3Points *points, M3Decoder *decoder, uint32_t limit, M3Error *err)
+{
+	M3Status	status = M3_OK;
+	uint8_t    *scratch = NULL;
+	size_t		scratch_size = 0;
+
+	for (uint32_t i = 0; i < limit; i++)
+	{
+		M3Point		point;
+
+		M3_GOTO(m3_decoder_next(decoder, &point, points->memory, &scratch,
+								&scratch_size, err));
+		M3_GOTO(m3_points_add(points, &point, err));
+	}
+done:
+	m3_free(points->memory, scratch);
+	return status;
+}
+
+/* Keeps of the points from first on those in visible stretches. */
+static void
+keep_visible(M3Points *points, size_t first, uint32_t limit, const uint32_t *flips,
+			 size_t flip_count)
+{
+	bool		visible = true;
+	uint32_t	from = 0;
+	size_t		out = first;
+
+	for (size_t i = 0; i <= flip_count; i++)
+	{
+		uint32_t	to = i < flip_count ? flips[i] : limit;
+		size_t		n;
+
+		if (to > limit)
+			to = limit;
+		n = to > from ? to - from : 0;
+		if (visible && n > 0)
+		{
+			if (out != first + from)
+			{
+				memmove(points->times_ns + out, points->times_ns + first + from, n * sizeof(int64_t));
+				memmove(points->values + out, points->values + first + from, n * sizeof(double));
+				memmove(points->units + out, points->units + first + from, n);
+				if (points->with_annotations)
+					memmove(points->annotations + out, points->annotations + first + from,
+							n * sizeof(M3Slice));
+			}
+			out += n;
+		}
+		if (to > from)
+			from = to;
+		visible = !visible;
+	}
+	points->count = out;
+}
+
+M3Status
+m3_points_decode(M3Points *points, const uint8_t *data, size_t size, uint32_t limit,
+				 const uint32_t *flips, size_t flip_count, M3Error *err)
+{
+	size_t		first = points->count;
+	M3Decoder	decoder;
+
+	M3_TRY(m3_points_reserve(points, first + limit, err));
+	m3_decoder_init(&decoder, data, size, true, M3_UNIT_SECOND);
+	if (points->with_annotations)
+		M3_TRY(decode_annotated(points, &decoder, limit, err));
+	else
+	{
+		size_t		count;
+
+		M3_TRY(m3_decoder_next_values(&decoder, points->times_ns + first,
+									  points->values + first, points->units + first,
+									  limit, &count, err));
+		if (count < limit)
+			return m3_error(err, M3_CORRUPT, "a stream ends after %zu of %u points",
+							count, limit);
+		points->count = first + count;
+	}
+	if (flip_count > 0)
+		keep_visible(points, first, limit, flips, flip_count);
+	return M3_OK;
+}
+
+static void
+copy_point(M3Points *out, const M3Points *from, size_t i)
+{
+	size_t		n = out->count++;
+
+	out->times_ns[n] = from->times_ns[i];
+	out->values[n] = from->values[i];
+	out->units[n] = from->units[i];
+	if (out->with_annotations)
+		out->annotations[n] = from->with_annotations ? from->annotations[i] : m3_slice(NULL, 0);
+}
+
+M3Status
+m3_points_merge(M3Points *out, const M3Points *older, const M3Points *newer, M3Error *err)
+{
+	size_t		i = 0;
+	size_t		j = 0;
+
+	m3_points_clear(out);
+	M3_TRY(m3_points_reserve(out, older->count + newer->count, err));
+	while (i < older->count && j < newer->count)
+	{
+		if (older->times_ns[i] < newer->times_ns[j])
+			copy_point(out, older, i++);
+		else
+		{
+			if (older->times_ns[i] == newer->times_ns[j])
+				i++;
+			copy_point(out, newer, j++);
+		}
+	}
+	while (i < older->count)
+		copy_point(out, older, i++);
+	while (j < newer->count)
+		copy_point(out, newer, j++);
+	return M3_OK;
+}
+
+/* The first index whose time is not below time_ns. */
+static size_t
+lower_bound(const M3Points *points, int64_t time_ns)
+{
+	size_t		low = 0;
+	size_t		high = points->count;
+
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (points->times_ns[middle] < time_ns)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+void
+m3_points_range(const M3Points *points, int64_t start_ns, int64_t end_ns,
+				size_t *first, size_t *end)
+{
+	*first = lower_bound(points, start_ns);
+	*end = lower_bound(points, end_ns);
+}

@@ -1,0 +1,458 @@
+#include "storage/buffer/series.h"
+
+#include <string.h>
+
+#include "storage/base/bytes.h"
+#include "storage/base/hash.h"
+
+#ifdef POSTGRES_H
+#error "storage/ must not include PostgreSQL headers"
+#endif
+
+/* A slot of a stripe holds the upper bits of the hash above the ref, so that
+ * most look-ups touch one series only. */
+#define SLOT_REF_BITS 40
+#define SLOT_REF_MASK ((UINT64_C(1) << SLOT_REF_BITS) - 1)
+#define STRIPE_FIRST_CAPACITY 8u
+
+/* More streams than this in one bucket are merged while they are written. */
+#define BUCKET_MAX_STREAMS 16u
+
+uint32_t
+m3_series_hash(M3Ref namespace_ref, M3Slice id)
+{
+	uint64_t	hash = m3_xxh64(id.data, id.size);
+
+	hash ^= namespace_ref * UINT64_C(0x9E3779B97F4A7C15);
+	return (uint32_t) (hash ^ hash >> 32);
+}
+
+static uint64_t
+make_slot(uint32_t hash, M3Ref ref)
+{
+	return (uint64_t) (hash >> 8) << SLOT_REF_BITS | ref;
+}
+
+/* Where probing starts: bits the stripe number does not use up. */
+static uint32_t
+first_probe(uint32_t hash, uint32_t capacity)
+{
+	return (hash / M3_STRIPE_COUNT) & (capacity - 1);
+}
+
+M3Ref
+m3_series_find(const M3Arena *arena, const M3Stripe *stripe, M3Ref namespace_ref,
+			   M3Slice id, uint32_t hash)
+{
+	const uint64_t *slots;
+
+	if (stripe->count == 0)
+		return 0;
+	slots = m3_arena_at(arena, stripe->slots);
+	for (uint32_t i = first_probe(hash, stripe->capacity);; i = (i + 1) & (stripe->capacity - 1))
+	{
+		const M3Series *series;
+
+		if (slots[i] == 0)
+			return 0;
+		if (slots[i] >> SLOT_REF_BITS != hash >> 8)
+			continue;
+		series = m3_arena_at(arena, slots[i] & SLOT_REF_MASK);
+		if (series->hash == hash && series->namespace_ref == namespace_ref &&
+			m3_slice_equal(m3_series_id(series), id))
+			return slots[i] & SLOT_REF_MASK;
+	}
+}
+
+static void
+put_slot(uint64_t *slots, uint32_t capacity, uint32_t hash, uint64_t slot)
+{
+	uint32_t	i = first_probe(hash, capacity);
+
+	while (slots[i] != 0)
+		i = (i + 1) & (capacity - 1);
+	slots[i] = slot;
+}
+
+/* Room for one more series, at most three quarters full. */
+static bool
+grow_stripe(M3Arena *arena, M3Env *env, M3Stripe *stripe)
+{
+	uint32_t	capacity = stripe->capacity == 0 ? STRIPE_FIRST_CAPACITY : stripe->capacity * 2;
+	M3Ref		ref;
+	uint64_t   *slots;
+
+	if (stripe->capacity != 0 && (stripe->count + 1) * 4 <= stripe->capacity * 3)
+		return true;
+	ref = m3_arena_alloc(arena, env, capacity * sizeof(uint64_t));
+	if (ref == 0)
+		return false;
+	slots = m3_arena_at(arena, ref);
+	if (stripe->capacity != 0)
+	{
+		const uint64_t *old = m3_arena_at(arena, stripe->slots);
+
+		for (uint32_t i = 0; i < stripe->capacity; i++)
+		{
+			if (old[i] != 0)
+			{
+				const M3Series *series = m3_arena_at(arena, old[i] & SLOT_REF_MASK);
+
+				put_slot(slots, capacity, series->hash, old[i]);
+			}
+		}
+		m3_arena_free(arena, env, stripe->slots);
+	}
+	stripe->slots = ref;
+	stripe->capacity = capacity;
+	return true;
+}
+
+M3Ref
+m3_series_create(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref namespace_ref,
+				 M3Slice id, M3Slice tags, uint32_t hash)
+{
+	M3Ref		ref;
+	M3Series   *series;
+
+	if (!grow_stripe(arena, env, stripe))
+		return 0;
+	ref = m3_arena_alloc(arena, env, sizeof(M3Series) + id.size + tags.size);
+	if (ref == 0)
+		return 0;
+	series = m3_arena_at(arena, ref);
+	series->namespace_ref = namespace_ref;
+	series->hash = hash;
+	series->id_size = (uint32_t) id.size;
+	series->tags_size = (uint32_t) tags.size;
+	if (id.size > 0)
+		memcpy(series->bytes, id.data, id.size);
+	if (tags.size > 0)
+		memcpy(series->bytes + id.size, tags.data, tags.size);
+	put_slot(m3_arena_at(arena, stripe->slots), stripe->capacity, hash,
+			 make_slot(hash, ref));
+	stripe->count++;
+	return ref;
+}
+
+/* Empties the slot of ref and closes the gap in its probe sequence. */
+static void
+remove_slot(M3Arena *arena, M3Stripe *stripe, uint32_t hash, M3Ref ref)
+{
+	uint64_t   *slots = m3_arena_at(arena, stripe->slots);
+	uint32_t	mask = stripe->capacity - 1;
+	uint32_t	gap = first_probe(hash, stripe->capacity);
+
+	while ((slots[gap] & SLOT_REF_MASK) != ref)
+		gap = (gap + 1) & mask;
+	for (uint32_t i = (gap + 1) & mask; slots[i] != 0; i = (i + 1) & mask)
+	{
+		const M3Series *series = m3_arena_at(arena, slots[i] & SLOT_REF_MASK);
+		uint32_t	home = first_probe(series->hash, stripe->capacity);
+
+		/* may move into the gap unless its home lies after it */
+		if (((i - home) & mask) >= ((i - gap) & mask))
+		{
+			slots[gap] = slots[i];
+			gap = i;
+		}
+	}
+	slots[gap] = 0;
+	stripe->count--;
+}
+
+static void
+free_streams(M3Arena *arena, M3Env *env, M3Ref ref)
+{
+	while (ref != 0)
+	{
+		M3Ref		next = ((M3Stream *) m3_arena_at(arena, ref))->next;
+
+		m3_stream_free(arena, env, ref);
+		ref = next;
+	}
+}
+
+void
+m3_series_drop(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref)
+{
+	M3Series   *series = m3_arena_at(arena, ref);
+	M3Bucket   *buckets = m3_series_buckets(arena, series);
+
+	remove_slot(arena, stripe, series->hash, ref);
+	for (uint32_t i = 0; i < series->bucket_count; i++)
+		free_streams(arena, env, buckets[i].first_stream);
+	m3_arena_free(arena, env, series->buckets);
+	m3_arena_free(arena, env, ref);
+}
+
+uint32_t
+m3_series_lower_bound(const M3Arena *arena, const M3Series *series, int64_t start_ns)
+{
+	const M3Bucket *buckets = m3_series_buckets(arena, series);
+	uint32_t	low = 0;
+	uint32_t	high = series->bucket_count;
+
+	while (low < high)
+	{
+		uint32_t	middle = low + (high - low) / 2;
+
+		if (buckets[middle].start_ns < start_ns)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The bucket of a block, made if need be; NULL when the arena is full. */
+static M3Bucket *
+find_or_add_bucket(M3Arena *arena, M3Env *env, M3Series *series, int64_t start_ns,
+				   M3WriteEffect *effect)
+{
+	M3Bucket   *buckets = m3_series_buckets(arena, series);
+	uint32_t	n = series->bucket_count;
+	uint32_t	at;
+
+	if (n > 0 && buckets[n - 1].start_ns == start_ns)
+		return &buckets[n - 1];
+	at = m3_series_lower_bound(arena, series, start_ns);
+	if (at < n && buckets[at].start_ns == start_ns)
+		return &buckets[at];
+
+	if (n == series->bucket_capacity)
+	{
+		uint32_t	capacity = n == 0 ? 1 : n * 2;
+		M3Ref		ref = m3_arena_alloc(arena, env, capacity * sizeof(M3Bucket));
+
+		if (ref == 0)
+			return NULL;
+		if (n > 0)
+			memcpy(m3_arena_at(arena, ref), buckets, n * sizeof(M3Bucket));
+		m3_arena_free(arena, env, series->buckets);
+		series->buckets = ref;
+		series->bucket_capacity = capacity;
+		buckets = m3_arena_at(arena, ref);
+	}
+	memmove(&buckets[at + 1], &buckets[at], (n - at) * sizeof(M3Bucket));
+	memset(&buckets[at], 0, sizeof(M3Bucket));
+	buckets[at].start_ns = start_ns;
+	series->bucket_count = n + 1;
+	effect->new_buckets++;
+	return &buckets[at];
+}
+
+static M3Status
+add_stream(M3Arena *arena, M3Env *env, M3Bucket *bucket, M3Stream **stream, M3Error *err)
+{
+	M3Ref		ref = m3_stream_create(arena, env, bucket->start_ns);
+
+	if (ref == 0)
+		return m3_error(err, M3_FULL, "no room for points in the buffer arena");
+	if (bucket->last_stream != 0)
+		((M3Stream *) m3_arena_at(arena, bucket->last_stream))->next = ref;
+	else
+		bucket->first_stream = ref;
+	bucket->last_stream = ref;
+	bucket->stream_count++;
+	*stream = m3_arena_at(arena, ref);
+	return M3_OK;
+}
+
+/* Whether the point is, to the bit, what everybody reads at that time already. */
+static bool
+is_settled_repeat(const M3Bucket *bucket, const M3Stream *stream, const M3Point *point)
+{
+	return bucket->stream_count == 1 &&
+		stream->last_ns == point->time_ns &&
+		stream->run_count == 0 &&
+		point->annotation.size == 0 && !stream->last_annotated &&
+		stream->encoder.unit >= point->unit &&
+		stream->encoder.last_value_bits == m3_double_bits(point->value);
+}
+
+M3Status
+m3_series_write(M3Arena *arena, M3Env *env, M3Series *series, int64_t block_start_ns,
+				const M3Point *point, uint64_t sequence, uint64_t horizon,
+				M3Memory *memory, M3WriteEffect *effect, M3Error *err)
+{
+	M3Bucket   *bucket = find_or_add_bucket(arena, env, series, block_start_ns, effect);
+	M3Stream   *stream = NULL;
+	uint64_t	before;
+
+	if (bucket == NULL)
+		return m3_error(err, M3_FULL, "no room for points in the buffer arena");
+
+	for (M3Ref ref = bucket->first_stream; ref != 0; ref = stream->next)
+	{
+		stream = m3_arena_at(arena, ref);
+		if (point->time_ns > stream->last_ns)
+			break;
+		if (is_settled_repeat(bucket, stream, point))
+		{
+			effect->dropped_repeats++;
+			return M3_OK;
+		}
+	}
+	if (stream == NULL || point->time_ns <= stream->last_ns)
+	{
+		if (bucket->stream_count >= BUCKET_MAX_STREAMS &&
+			m3_bucket_merge(arena, env, bucket, horizon, memory, NULL) == M3_OK)
+		{
+			effect->merges++;
+			stream = m3_arena_at(arena, bucket->first_stream);
+		}
+		if (stream == NULL || point->time_ns <= stream->last_ns)
+			M3_TRY(add_stream(arena, env, bucket, &stream, err));
+	}
+	before = stream->encoder.emitted;
+	M3_TRY(m3_stream_append(arena, env, stream, point, sequence, horizon, err));
+	effect->points++;
+	effect->bytes += (int64_t) (stream->encoder.emitted - before);
+	return M3_OK;
+}
+
+void
+m3_series_kill(const M3Arena *arena, M3Series *series, uint64_t sequence)
+{
+	M3Bucket   *buckets = m3_series_buckets(arena, series);
+
+	for (uint32_t i = 0; i < series->bucket_count; i++)
+	{
+		for (M3Ref ref = buckets[i].first_stream; ref != 0;)
+		{
+			M3Stream   *stream = m3_arena_at(arena, ref);
+
+			m3_stream_kill(arena, stream, sequence);
+			ref = stream->next;
+		}
+	}
+}
+
+M3Status
+m3_series_take_back(M3Arena *arena, M3Env *env, M3Series *series, uint64_t sequence,
+					M3Memory *memory, M3Error *err)
+{
+	M3Bucket   *buckets = m3_series_buckets(arena, series);
+	M3Status	result = M3_OK;
+
+	for (uint32_t i = 0; i < series->bucket_count; i++)
+	{
+		for (M3Ref ref = buckets[i].first_stream; ref != 0;)
+		{
+			M3Stream   *stream = m3_arena_at(arena, ref);
+			M3Status	status = m3_stream_take_back(arena, env, stream, sequence, memory, err);
+
+			if (status != M3_OK)
+				result = status;
+			ref = stream->next;
+		}
+	}
+	return result;
+}
+
+/* All streams of the bucket, settled, as one ascending set.  Annotations stay
+ * in one, which therefore is not cleared between the streams. */
+static M3Status
+read_settled(M3Arena *arena, const M3Bucket *bucket, M3Points *all, M3Points *one,
+			 M3Points *merged, M3Memory *memory, M3Error *err)
+{
+	for (M3Ref ref = bucket->first_stream; ref != 0;)
+	{
+		M3Stream   *stream = m3_arena_at(arena, ref);
+		const M3Run *runs = m3_stream_runs(arena, stream);
+		uint32_t	count = m3_stream_count(stream);
+		uint8_t    *copy = m3_alloc(memory, m3_stream_copy_size(stream));
+		uint32_t   *flips = m3_alloc(memory, (2 * stream->run_count + 1) * sizeof(uint32_t));
+		size_t		flip_count = 0;
+		uint32_t	from = stream->settled;
+		M3Status	status;
+		M3Points	swap;
+
+		for (uint32_t i = 0; flips != NULL && i < stream->run_count; i++)
+		{
+			if (runs[i].dead)
+			{
+				flips[flip_count++] = from;
+				flips[flip_count++] = runs[i].end;
+			}
+			from = runs[i].end;
+		}
+		one->count = 0;
+		status = copy == NULL || flips == NULL ? m3_error(err, M3_NO_MEMORY, "out of memory") :
+			m3_points_decode(one, copy, m3_stream_copy(arena, stream, copy), count,
+							 flips, flip_count, err);
+		m3_free(memory, copy);
+		m3_free(memory, flips);
+		M3_TRY(status);
+		M3_TRY(m3_points_merge(merged, all, one, err));
+		swap = *all;
+		*all = *merged;
+		*merged = swap;
+		ref = stream->next;
+	}
+	return M3_OK;
+}
+
+static M3Status
+write_settled(M3Arena *arena, M3Env *env, M3Ref ref, const M3Points *points, M3Error *err)
+{
+	M3Stream   *stream = m3_arena_at(arena, ref);
+
+	for (size_t i = 0; i < points->count; i++)
+	{
+		M3Point		point = {
+			.time_ns = points->times_ns[i],
+			.value = points->values[i],
+			.unit = (M3TimeUnit) points->units[i],
+			.annotation = points->annotations[i]
+		};
+
+		M3_TRY(m3_stream_append(arena, env, stream, &point, 0, 0, err));
+	}
+	return M3_OK;
+}
+
+M3Status
+m3_bucket_merge(M3Arena *arena, M3Env *env, M3Bucket *bucket, uint64_t horizon,
+				M3Memory *memory, M3Error *err)
+{
+	M3Status	status = M3_OK;
+	M3Points	all;
+	M3Points	one;
+	M3Points	merged;
+	M3Ref		ref = 0;
+
+	for (M3Ref next = bucket->first_stream; next != 0;)
+	{
+		M3Stream   *stream = m3_arena_at(arena, next);
+
+		if (!m3_stream_settle(arena, stream, horizon))
+			return m3_error(err, M3_NOT_FOUND, "a snapshot still needs the streams apart");
+		next = stream->next;
+	}
+	m3_points_init(&all, memory, true);
+	m3_points_init(&one, memory, true);
+	m3_points_init(&merged, memory, true);
+
+	M3_GOTO(read_settled(arena, bucket, &all, &one, &merged, memory, err));
+	ref = m3_stream_create(arena, env, bucket->start_ns);
+	if (ref == 0)
+	{
+		status = m3_error(err, M3_FULL, "no room for points in the buffer arena");
+		goto done;
+	}
+	M3_GOTO(write_settled(arena, env, ref, &all, err));
+	free_streams(arena, env, bucket->first_stream);
+	bucket->first_stream = ref;
+	bucket->last_stream = ref;
+	bucket->stream_count = 1;
+	ref = 0;
+done:
+	if (ref != 0)
+		m3_stream_free(arena, env, ref);
+	m3_points_free(&all);
+	m3_points_free(&one);
+	m3_points_free(&merged);
+	return status;
+}

@@ -1,0 +1,133 @@
+/*
+ * Series in the arena, their buckets by block start, and the table that
+ * finds a series by namespace and id (spec/engine.md 5, with ours).
+ *
+ * A bucket is a list of streams in order of creation.  A point goes to the first
+ * stream that ends before it, so of two points with equal times the one in the
+ * later stream was written later.  Batches are staged in the order of their
+ * sequence numbers, so "later" is the order of commit.
+ *
+ * Locks: everything about a series, but its id and tags (which never change),
+ * is read and changed under the lock of its stripe.
+ */
+#ifndef M3_BUFFER_SERIES_H
+#define M3_BUFFER_SERIES_H
+
+#include "storage/base/arena.h"
+#include "storage/base/locks.h"
+#include "storage/base/memory.h"
+#include "storage/base/slice.h"
+#include "storage/buffer/points.h"
+#include "storage/buffer/stream.h"
+
+typedef struct M3Bucket
+{
+	int64_t		start_ns;
+	M3Ref		first_stream;
+	M3Ref		last_stream;
+	uint32_t	stream_count;
+	uint32_t	padding;
+} M3Bucket;
+
+typedef struct M3Series
+{
+	M3Ref		namespace_ref;	/* of its namespace; opaque here */
+	uint64_t	unique_index;	/* its number in commit logs */
+	uint64_t	metadata_log_index; /* the log that holds its metadata, + 1; 0 none */
+	M3Ref		buckets;		/* array of M3Bucket, ascending by start */
+	uint32_t	bucket_count;
+	uint32_t	bucket_capacity;
+	uint32_t	hash;
+	uint32_t	shard;
+	uint32_t	ordinal;		/* position in its namespace's list */
+	uint32_t	id_size;
+	uint32_t	tags_size;
+	uint8_t		bytes[];		/* id, then encoded tags */
+} M3Series;
+
+static inline M3Slice
+m3_series_id(const M3Series *series)
+{
+	return m3_slice(series->bytes, series->id_size);
+}
+
+static inline M3Slice
+m3_series_tags(const M3Series *series)
+{
+	return m3_slice(series->bytes + series->id_size, series->tags_size);
+}
+
+/* One stripe of the table; lies in shared memory, zero when empty. */
+typedef struct M3Stripe
+{
+	M3Ref		slots;			/* array of uint64: hash bits and ref */
+	uint32_t	capacity;		/* power of two, or 0 */
+	uint32_t	count;
+} M3Stripe;
+
+extern uint32_t m3_series_hash(M3Ref namespace_ref, M3Slice id);
+
+static inline uint32_t
+m3_series_stripe(uint32_t hash)
+{
+	return hash % M3_STRIPE_COUNT;
+}
+
+/* Stripe lock held, shared or exclusive.  0 when there is none. */
+extern M3Ref m3_series_find(const M3Arena *arena, const M3Stripe *stripe,
+							M3Ref namespace_ref, M3Slice id, uint32_t hash);
+
+/* Stripe lock held exclusive, the series not there yet.  0 when the arena is full. */
+extern M3Ref m3_series_create(M3Arena *arena, M3Env *env, M3Stripe *stripe,
+							  M3Ref namespace_ref, M3Slice id, M3Slice tags,
+							  uint32_t hash);
+
+/* Stripe lock held exclusive: takes it out of the table and frees all of it. */
+extern void m3_series_drop(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref);
+
+static inline M3Bucket *
+m3_series_buckets(const M3Arena *arena, const M3Series *series)
+{
+	return series->buckets == 0 ? NULL : (M3Bucket *) m3_arena_at(arena, series->buckets);
+}
+
+/* Number of the first bucket that starts at or after start_ns. */
+extern uint32_t m3_series_lower_bound(const M3Arena *arena, const M3Series *series,
+									  int64_t start_ns);
+
+/* What a write did, for counters. */
+typedef struct M3WriteEffect
+{
+	uint64_t	points;
+	int64_t		bytes;			/* arena bytes of streams, may be negative after a merge */
+	uint64_t	new_buckets;
+	uint64_t	dropped_repeats;
+	uint64_t	merges;
+} M3WriteEffect;
+
+/*
+ * Writes one point into the bucket of block_start_ns, as part of batch sequence (0:
+ * settled at once).  An exact repeat of the only, settled stream's last point
+ * is dropped.  Too many streams are merged if nobody needs them apart; memory is for that.
+ * Stripe lock held exclusive.  M3_FULL leaves the series as it was.
+ */
+extern M3Status m3_series_write(M3Arena *arena, M3Env *env, M3Series *series,
+								int64_t block_start_ns, const M3Point *point,
+								uint64_t sequence, uint64_t horizon,
+								M3Memory *memory, M3WriteEffect *effect, M3Error *err);
+
+/* The runs of a batch, wherever they are in the series: dead, or taken back
+ * (see stream.h).  Stripe lock held exclusive. */
+extern void m3_series_kill(const M3Arena *arena, M3Series *series, uint64_t sequence);
+extern M3Status m3_series_take_back(M3Arena *arena, M3Env *env, M3Series *series,
+									uint64_t sequence, M3Memory *memory, M3Error *err);
+
+/*
+ * Merges a bucket's streams into one, dropping dead points, if all runs are settled
+ * below horizon; M3_NOT_FOUND if they are not.  M3_FULL and M3_NO_MEMORY leave it as it was.
+ * Stripe lock held exclusive.
+ */
+extern M3Status m3_bucket_merge(M3Arena *arena, M3Env *env, M3Bucket *bucket,
+								uint64_t horizon, M3Memory *memory, M3Error *err);
+
+#endif							/* M3_BUFFER_SERIES_H */

@@ -1,0 +1,553 @@
+/*
+ * How a transaction's points become a batch (design.md 5).
+ *
+ *   survey    which series and namespaces have points; times checked; namespaces
+ *             registered and series made; all without the root's WRITE lock
+ *   build     the group of log chunks, if it is small, also without it
+ *   WRITE     number the batch, stage it in the buffers, append its group
+ *   sync      wait until the group is durable, after WRITE
+ *
+ * Staging and appending under one lock make the order of sequence numbers, of
+ * buffers and of the log the same, which is what "the last write wins" rests on.
+ * Staging comes first, since it can fail and be taken back: nobody
+ * has written after it.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "storage/db/txn_private.h"
+
+#ifdef POSTGRES_H
+#error "storage/ must not include PostgreSQL headers"
+#endif
+
+/* Larger batches are written to the log while it is locked, piece by piece. */
+#define BUILD_AHEAD_MAX_POINTS 200000u
+
+typedef struct Commit
+{
+	M3Txn	   *txn;
+	M3Database *db;
+	M3CommitLog *log;
+	M3LogGroup	group;
+	const M3CommitOptions *options;
+	uint32_t   *order;
+	uint32_t   *starts;
+	size_t		order_capacity;
+	uint64_t	logged_count;	/* points that go to the log */
+	uint64_t	horizon;
+	int64_t		now_ns;
+} Commit;
+
+typedef M3Status (*PieceFn) (Commit *commit, const M3PendingPoint *points, M3Error *err);
+
+static M3Series *
+shared_series(const Commit *commit, uint32_t number)
+{
+	return m3_arena_at(commit->db->arena, commit->txn->series[number].ref);
+}
+
+/* --- survey ------------------------------------------------------------- */
+
+static M3Status
+survey_points(Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	uint64_t	position = 0;
+
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		txn->namespaces[i].batch_min_ns = INT64_MAX;
+		txn->namespaces[i].batch_max_ns = INT64_MIN;
+		memset(&txn->namespaces[i].effect, 0, sizeof(M3WriteEffect));
+	}
+	for (uint32_t i = 0; i < txn->series_count; i++)
+	{
+		txn->series[i].in_batch = false;
+		txn->series[i].introduced = false;
+	}
+	for (;;)
+	{
+		const M3PendingPoint *points;
+		size_t		count;
+
+		M3_TRY(m3i_pending_read(txn->pending, &position, &points, &count, err));
+		if (count == 0)
+			return M3_OK;
+		for (size_t i = 0; i < count; i++)
+		{
+			M3TxnSeries *series = &txn->series[points[i].series];
+			M3TxnNamespace *ns = &txn->namespaces[series->namespace_number];
+
+			series->in_batch = true;
+			if (points[i].time_ns < ns->batch_min_ns)
+				ns->batch_min_ns = points[i].time_ns;
+			if (points[i].time_ns > ns->batch_max_ns)
+				ns->batch_max_ns = points[i].time_ns;
+			commit->logged_count += ns->options.writes_to_commitlog;
+		}
+	}
+}
+
+static int64_t
+to_second(int64_t time_ns)
+{
+	return time_ns - ((time_ns % M3_NS_PER_SECOND) + M3_NS_PER_SECOND) % M3_NS_PER_SECOND;
+}
+
+static M3Status
+refuse_time(const M3TxnNamespace *ns, int64_t time_ns, int64_t limit_ns, const char *why,
+			M3Error *err)
+{
+	(void) m3_error(err, M3_INVALID, "time %" PRId64 " ns is %s of namespace \"%.*s\"", time_ns, why,
+					(int) ns->name_size, (const char *) ns->name);
+	m3_error_detail(err, "The limit is %" PRId64 " ns, %" PRId64 " seconds away.", limit_ns,
+					(time_ns > limit_ns ? time_ns - limit_ns : limit_ns - time_ns) / M3_NS_PER_SECOND);
+	return M3_INVALID;
+}
+
+/* spec/engine.md 4.3, but that times ahead of the clock are only refused where
+ * cold writes are off. */
+static M3Status
+check_times(const M3TxnNamespace *ns, int64_t now_ns, M3Error *err)
+{
+	const M3NamespaceOptions *options = &ns->options;
+	int64_t		past_ns = to_second(now_ns - options->buffer_past_ns);
+	int64_t		future_ns = to_second(now_ns + options->buffer_future_ns);
+
+	if (options->retention_period_ns != 0 &&
+		ns->batch_min_ns < now_ns - options->retention_period_ns)
+		return refuse_time(ns, ns->batch_min_ns, now_ns - options->retention_period_ns,
+						   "out of the retention period", err);
+	if (options->cold_writes_enabled)
+		return M3_OK;
+	if (ns->batch_min_ns < past_ns)
+		return refuse_time(ns, ns->batch_min_ns, past_ns,
+						   "too far in the past for the warm window", err);
+	if (ns->batch_max_ns >= future_ns)
+		return refuse_time(ns, ns->batch_max_ns, future_ns,
+						   "too far in the future for the warm window", err);
+	return M3_OK;
+}
+
+static M3Status
+resolve(Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+
+		if (ns->batch_min_ns > ns->batch_max_ns)
+			continue;
+		M3_TRY(check_times(ns, commit->now_ns, err));
+		M3_TRY(m3i_namespace_ensure(commit->db, m3_slice(ns->name, ns->name_size), &ns->options,
+									&ns->root_options, &ns->ref, err));
+	}
+	for (uint32_t i = 0; i < txn->series_count; i++)
+	{
+		M3TxnSeries *series = &txn->series[i];
+		M3Ref		namespace_ref = txn->namespaces[series->namespace_number].ref;
+
+		if (!series->in_batch || series->ref != 0)
+			continue;
+		M3_TRY(m3i_series_ensure(commit->db, namespace_ref, m3i_txn_series_id(series),
+								 m3i_txn_series_tags(series),
+								 m3_series_hash(namespace_ref, m3i_txn_series_id(series)),
+								 &series->ref, err));
+	}
+	return M3_OK;
+}
+
+/* --- pieces ------------------------------------------------------------- */
+
+static M3Status
+reserve_order(Commit *commit, size_t count, M3Error *err)
+{
+	M3Memory   *memory = commit->txn->memory;
+
+	if (commit->starts == NULL)
+		commit->starts = m3_alloc(memory, (commit->txn->series_count + (size_t) 1) * sizeof(uint32_t));
+	if (count > commit->order_capacity)
+	{
+		m3_free(memory, commit->order);
+		commit->order = m3_alloc(memory, count * sizeof(uint32_t));
+		commit->order_capacity = commit->order == NULL ? 0 : count;
+	}
+	if (commit->starts == NULL || commit->order == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory to order %zu points", count);
+	return M3_OK;
+}
+
+/* Calls fn for each piece of the points, in order, with order and starts made. */
+static M3Status
+for_each_piece(Commit *commit, PieceFn first, PieceFn second, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	uint64_t	position = 0;
+
+	for (;;)
+	{
+		const M3PendingPoint *points;
+		size_t		count;
+
+		M3_TRY(m3i_pending_read(txn->pending, &position, &points, &count, err));
+		if (count == 0)
+			return M3_OK;
+		M3_TRY(reserve_order(commit, count, err));
+		M3_TRY(m3i_order_points(points, count, txn->series_count, commit->order,
+								commit->starts, txn->memory, err));
+		M3_TRY(first(commit, points, err));
+		if (second != NULL)
+			M3_TRY(second(commit, points, err));
+	}
+}
+
+/* The coarsest unit that is exact, unless the writer asked for a finer one. */
+static M3TimeUnit
+unit_of(const M3PendingPoint *point)
+{
+	return point->unit != M3_UNIT_NONE ? (M3TimeUnit) point->unit : m3_unit_of_time(point->time_ns);
+}
+
+static M3Status
+log_series(Commit *commit, const M3PendingPoint *points, uint32_t number, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	M3TxnSeries *own = &txn->series[number];
+	const M3TxnNamespace *ns = &txn->namespaces[own->namespace_number];
+	M3Series   *series = shared_series(commit, number);
+	uint64_t	active = m3_commitlog_active_index(commit->log);
+	M3LogSeriesMetadata metadata;
+	bool		introduce = !own->introduced &&
+		__atomic_load_n(&series->metadata_log_index, __ATOMIC_RELAXED) != active + 1;
+
+	if (introduce)
+	{
+		metadata.id = m3_series_id(series);
+		metadata.namespace = m3_slice(ns->name, ns->name_size);
+		metadata.shard = series->shard;
+		metadata.tags = m3_series_tags(series);
+		own->introduced = true;
+	}
+	for (uint32_t i = commit->starts[number]; i < commit->starts[number + 1]; i++)
+	{
+		const M3PendingPoint *point = &points[commit->order[i]];
+
+		M3_TRY(m3_log_group_add(&commit->group, series->unique_index, point->time_ns,
+								point->value, unit_of(point),
+								m3i_pending_annotation(txn->pending, point),
+								introduce ? &metadata : NULL, err));
+		introduce = false;
+	}
+	return M3_OK;
+}
+
+static M3Status
+log_piece(Commit *commit, const M3PendingPoint *points, M3Error *err)
+{
+	const M3Txn *txn = commit->txn;
+
+	for (uint32_t s = 0; s < txn->series_count; s++)
+	{
+		if (commit->starts[s] != commit->starts[s + 1] &&
+			txn->namespaces[txn->series[s].namespace_number].options.writes_to_commitlog)
+			M3_TRY(log_series(commit, points, s, err));
+	}
+	return M3_OK;
+}
+
+static M3Status
+stage_series(Commit *commit, const M3PendingPoint *points, uint32_t number, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	M3Database *db = commit->db;
+	M3TxnNamespace *ns = &txn->namespaces[txn->series[number].namespace_number];
+	M3Series   *series = shared_series(commit, number);
+	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(series->hash);
+	uint32_t	end = commit->starts[number + 1];
+	int64_t		block_size_ns = ns->options.block_size_ns;
+	int64_t		block_start_ns = 0;
+	int64_t		block_end_ns = INT64_MIN;
+	M3Status	status = M3_OK;
+
+	db->env->lock(db->env, lock, M3_LOCK_EXCLUSIVE);
+	for (uint32_t i = commit->starts[number]; i < end && status == M3_OK; i++)
+	{
+		const M3PendingPoint *own = &points[commit->order[i]];
+		M3Point		point = {
+			.time_ns = own->time_ns,
+			.value = own->value,
+			.unit = unit_of(own),
+			.annotation = m3i_pending_annotation(txn->pending, own)
+		};
+
+		if (i + 1 < end && points[commit->order[i + 1]].time_ns == own->time_ns)
+			continue;			/* replaced within the transaction */
+		if (own->time_ns >= block_end_ns)
+		{
+			block_start_ns = m3_block_start(own->time_ns, block_size_ns);
+			block_end_ns = block_start_ns + block_size_ns;
+		}
+		status = m3_series_write(db->arena, db->env, series, block_start_ns, &point,
+								 txn->sequence, commit->horizon, txn->memory, &ns->effect, err);
+	}
+	db->env->unlock(db->env, lock);
+	return status;
+}
+
+static M3Status
+stage_piece(Commit *commit, const M3PendingPoint *points, M3Error *err)
+{
+	for (uint32_t s = 0; s < commit->txn->series_count; s++)
+	{
+		if (commit->starts[s] != commit->starts[s + 1])
+			M3_TRY(stage_series(commit, points, s, err));
+	}
+	return M3_OK;
+}
+
+/* Visits the series of the batch under their stripe locks. */
+static void
+for_each_series(M3Txn *txn, bool take_back)
+{
+	M3Database *db = txn->db;
+
+	for (uint32_t s = 0; s < txn->series_count; s++)
+	{
+		M3Series   *series;
+		uint32_t	lock;
+
+		if (!txn->series[s].in_batch || txn->series[s].ref == 0)
+			continue;
+		series = m3_arena_at(db->arena, txn->series[s].ref);
+		lock = M3_LOCK_STRIPE + m3_series_stripe(series->hash);
+		db->env->lock(db->env, lock, M3_LOCK_EXCLUSIVE);
+		if (take_back)
+			(void) m3_series_take_back(db->arena, db->env, series, txn->sequence, txn->memory, NULL);
+		else
+			m3_series_kill(db->arena, series, txn->sequence);
+		db->env->unlock(db->env, lock);
+	}
+}
+
+/* --- under the root's WRITE lock ---------------------------------------- */
+
+static bool
+fits_ahead(const Commit *commit)
+{
+	return m3i_pending_count(commit->txn->pending) <= BUILD_AHEAD_MAX_POINTS;
+}
+
+static M3Status
+build(Commit *commit, M3Slice *bytes, M3Error *err)
+{
+	for (uint32_t s = 0; s < commit->txn->series_count; s++)
+		commit->txn->series[s].introduced = false;
+	M3_TRY(m3_log_group_begin(&commit->group, commit->options->full_xid, commit->now_ns, err));
+	M3_TRY(for_each_piece(commit, log_piece, NULL, err));
+	return m3_log_group_finish(&commit->group, bytes, err);
+}
+
+/* Stages and logs piece by piece, each read and ordered once. */
+static M3Status
+stage_and_stream(Commit *commit, M3LogPosition *position, M3Error *err)
+{
+	M3Status	status;
+	M3Slice		none;
+
+	M3_TRY(m3_commitlog_stream_begin(commit->log, err));
+	status = m3_log_group_begin_stream(&commit->group, commit->options->full_xid,
+									   commit->now_ns, commit->logged_count,
+									   m3_commitlog_stream_sink, commit->log, err);
+	if (status == M3_OK)
+		status = for_each_piece(commit, stage_piece, log_piece, err);
+	if (status == M3_OK)
+		status = m3_log_group_finish(&commit->group, &none, err);
+	if (status == M3_OK)
+		status = m3_commitlog_stream_finish(commit->log, commit->logged_count, position, err);
+	if (status != M3_OK)
+		m3_commitlog_stream_rewind(commit->log);
+	return status;
+}
+
+static M3Status
+stage_and_log(Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition *position,
+			  M3Error *err)
+{
+	if (commit->logged_count == 0)
+		return for_each_piece(commit, stage_piece, NULL, err);
+	if (!fits_ahead(commit))
+		return stage_and_stream(commit, position, err);
+	if (built_for != m3_commitlog_active_index(commit->log))
+		M3_TRY(build(commit, bytes, err));
+	M3_TRY(for_each_piece(commit, stage_piece, NULL, err));
+	return m3_commitlog_append(commit->log, *bytes, commit->logged_count, position, err);
+}
+
+static void
+note_logged(Commit *commit, const M3LogPosition *position)
+{
+	M3Txn	   *txn = commit->txn;
+
+	txn->logged = true;
+	txn->log_index = position->log_index;
+	txn->log_offset = position->offset;
+	m3i_slot(commit->db)->batch_log_index = position->log_index;
+	for (uint32_t s = 0; s < txn->series_count; s++)
+	{
+		if (txn->series[s].introduced)
+			__atomic_store_n(&shared_series(commit, s)->metadata_log_index,
+							 position->log_index + 1, __ATOMIC_RELAXED);
+	}
+}
+
+static M3Status
+commit_locked(Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition *position,
+			  M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	M3Status	status;
+
+	if (commit->logged_count > 0)
+		M3_TRY(m3i_log_ready(commit->db, commit->log, err));
+	txn->sequence = m3i_batch_start(commit->db);
+	commit->horizon = m3i_horizon(commit->db);
+	status = stage_and_log(commit, bytes, built_for, position, err);
+	if (status != M3_OK)
+	{
+		for_each_series(txn, true);
+		m3i_batch_end(commit->db);
+		return status;
+	}
+	txn->staged = true;
+	txn->logged = false;
+	if (commit->logged_count > 0)
+		note_logged(commit, position);
+	return M3_OK;
+}
+
+static void
+count_batch(M3Txn *txn)
+{
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+		int64_t		size = ns->options.block_size_ns;
+
+		if (ns->batch_min_ns <= ns->batch_max_ns)
+			m3i_namespace_count_write(txn->db, m3_arena_at(txn->db->arena, ns->ref), &ns->effect,
+									  m3_block_start(ns->batch_min_ns, size),
+									  m3_block_start(ns->batch_max_ns, size) + size);
+	}
+}
+
+static M3Status
+run(Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	M3Env	   *env = commit->db->env;
+	M3LogPosition position = {0};
+	M3Slice		bytes = m3_slice(NULL, 0);
+	uint64_t	built_for;
+	M3Status	status;
+
+	M3_TRY(survey_points(commit, err));
+	M3_TRY(resolve(commit, err));
+	M3_TRY(m3i_log_handle(commit->db, &commit->log, err));
+	built_for = m3_commitlog_active_index(commit->log);
+	if (commit->logged_count > 0 && fits_ahead(commit))
+		M3_TRY(build(commit, &bytes, err));
+
+	env->lock(env, m3i_lock_write(commit->db), M3_LOCK_EXCLUSIVE);
+	status = commit_locked(commit, &bytes, built_for, &position, err);
+	env->unlock(env, m3i_lock_write(commit->db));
+	M3_TRY(status);
+
+	if (txn->logged && commit->options->synchronous)
+	{
+		status = m3_commitlog_sync(commit->log, position.lsn, err);
+		if (status != M3_OK)
+		{
+			(void) m3_txn_abort(txn);
+			return status;
+		}
+	}
+	count_batch(txn);
+	return M3_OK;
+}
+
+M3Status
+m3_txn_prepare(M3Txn *txn, const M3CommitOptions *options, M3Error *err)
+{
+	Commit		commit = {.txn = txn, .db = txn->db, .options = options};
+	M3Status	status;
+
+	if (txn->staged)
+		return m3_error(err, M3_INVALID, "the batch is prepared already");
+	if (m3i_pending_count(txn->pending) == 0)
+		return M3_OK;
+	M3_TRY(m3i_require_ready(txn->db, err));
+	txn->db->env->yield(txn->db->env);
+	commit.now_ns = txn->db->env->now_ns(txn->db->env);
+	txn->synchronous = options->synchronous;
+	m3_log_group_init(&commit.group, txn->memory);
+	status = run(&commit, err);
+	m3_log_group_free(&commit.group);
+	m3_free(txn->memory, commit.order);
+	m3_free(txn->memory, commit.starts);
+	return status;
+}
+
+/* --- after it ----------------------------------------------------------- */
+
+void
+m3_txn_publish(M3Txn *txn)
+{
+	if (!txn->staged)
+		return;
+	m3i_batch_end(txn->db);
+	__atomic_fetch_add(&txn->db->root->batches_committed, 1, __ATOMIC_RELAXED);
+	txn->staged = false;
+}
+
+/* Tells a later bootstrap that the group did not commit. */
+static bool
+log_abort(M3Txn *txn)
+{
+	M3Database *db = txn->db;
+	M3Env	   *env = db->env;
+	M3LogMarker marker = {.kind = M3_LOG_MARKER_ABORT, .log_index = txn->log_index,
+	.offset = txn->log_offset};
+	uint8_t		chunk[M3_LOG_MARKER_MAX_SIZE];
+	size_t		size = m3_log_marker_chunk(chunk, &marker, env->now_ns(env));
+	M3LogPosition position;
+	M3CommitLog *log;
+	M3Status	status;
+
+	if (m3i_log_handle(db, &log, NULL) != M3_OK)
+		return false;
+	env->lock(env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
+	status = m3_commitlog_append(log, m3_slice(chunk, size), 0, &position, NULL);
+	env->unlock(env, m3i_lock_write(db));
+	if (status == M3_OK && txn->synchronous)
+		status = m3_commitlog_sync(log, position.lsn, NULL);
+	return status == M3_OK;
+}
+
+bool
+m3_txn_abort(M3Txn *txn)
+{
+	bool		logged = true;
+
+	if (!txn->staged)
+		return true;
+	for_each_series(txn, false);
+	if (txn->logged)
+		logged = log_abort(txn);
+	m3i_batch_end(txn->db);
+	__atomic_fetch_add(&txn->db->root->batches_aborted, 1, __ATOMIC_RELAXED);
+	txn->staged = false;
+	return logged;
+}

@@ -1,0 +1,519 @@
+#include "storage/db/namespace.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "storage/base/time.h"
+#include "storage/db/db_private.h"
+#include "storage/ident/id.h"
+#include "storage/ident/tags.h"
+#include "storage/log/group.h"
+
+#ifdef POSTGRES_H
+#error "storage/ must not include PostgreSQL headers"
+#endif
+
+#define SECOND M3_NS_PER_SECOND
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+#define FIRST_SERIES_CAPACITY 16u
+
+int64_t
+m3_recommended_block_size_ns(int64_t retention_period_ns)
+{
+	if (retention_period_ns == 0)
+		return DAY;
+	if (retention_period_ns <= 12 * HOUR)
+		return 30 * MINUTE;
+	if (retention_period_ns <= DAY)
+		return HOUR;
+	if (retention_period_ns <= 7 * DAY)
+		return 2 * HOUR;
+	if (retention_period_ns <= 30 * DAY)
+		return 12 * HOUR;
+	return DAY;
+}
+
+void
+m3_namespace_options_default(M3NamespaceOptions *options)
+{
+	memset(options, 0, sizeof(*options));
+	options->block_size_ns = m3_recommended_block_size_ns(0);
+	options->buffer_past_ns = 10 * MINUTE;
+	options->buffer_future_ns = 2 * MINUTE;
+	options->cold_writes_enabled = true;
+	options->writes_to_commitlog = true;
+	options->snapshot_enabled = true;
+	options->flush_enabled = true;
+	options->cleanup_enabled = true;
+	options->cache_policy = M3_CACHE_LRU;
+}
+
+M3Status
+m3_namespace_options_validate(const M3NamespaceOptions *options, M3Error *err)
+{
+	if (options->buffer_future_ns < 0)
+		return m3_error(err, M3_INVALID, "buffer_future must not be negative");
+	if (options->buffer_past_ns < 0)
+		return m3_error(err, M3_INVALID, "buffer_past must not be negative");
+	if (options->block_size_ns <= 0 || options->block_size_ns % SECOND != 0)
+		return m3_error(err, M3_INVALID, "block_size must be a positive number of whole seconds");
+	if (options->block_size_ns > 366 * DAY)
+		return m3_error(err, M3_INVALID, "block_size must not exceed 366 days");
+	if (options->buffer_future_ns >= options->block_size_ns)
+		return m3_error(err, M3_INVALID, "buffer_future must be smaller than block_size");
+	if (options->buffer_past_ns >= options->block_size_ns)
+		return m3_error(err, M3_INVALID, "buffer_past must be smaller than block_size");
+	if (options->retention_period_ns < 0)
+		return m3_error(err, M3_INVALID, "retention_period must not be negative");
+	if (options->retention_period_ns != 0 &&
+		options->retention_period_ns < options->block_size_ns)
+		return m3_error(err, M3_INVALID, "retention_period must not be smaller than block_size");
+	return M3_OK;
+}
+
+M3Status
+m3_namespace_name_validate(M3Slice name, M3Error *err)
+{
+	static const char *const unwise[] = {"checkpoint", "snapshots"};
+
+	if (name.size == 0)
+		return m3_error(err, M3_INVALID, "a namespace must have a name");
+	if (name.size > M3_NAMESPACE_NAME_MAX_SIZE)
+		return m3_error(err, M3_INVALID, "namespace \"%.*s...\" is longer than %d bytes", 40,
+						(const char *) name.data, M3_NAMESPACE_NAME_MAX_SIZE);
+	if (!m3_utf8_is_valid(name))
+		return m3_error(err, M3_INVALID, "the name of a namespace must be valid UTF-8");
+	if (m3_slice_equal(name, m3_slice_cstr(".")) || m3_slice_equal(name, m3_slice_cstr("..")) ||
+		m3_slice_equal(name, m3_slice_cstr(M3_LOG_MARKER_NAMESPACE)))
+		return m3_error(err, M3_INVALID, "namespace \"%.*s\" has a reserved name",
+						(int) name.size, (const char *) name.data);
+	for (size_t i = 0; i < name.size; i++)
+	{
+		if (name.data[i] < 0x20 || strchr("/\\*?[]", name.data[i]) != NULL)
+		{
+			(void) m3_error(err, M3_INVALID, "namespace \"%.*s\" holds a character that cannot be used",
+							(int) name.size, (const char *) name.data);
+			m3_error_detail(err, "The name is that of a directory; control characters and / \\ * ? [ ] are not allowed.");
+			return M3_INVALID;
+		}
+	}
+	for (size_t i = 0; i < sizeof(unwise) / sizeof(unwise[0]); i++)
+	{
+		if (memmem(name.data, name.size, unwise[i], strlen(unwise[i])) != NULL)
+		{
+			(void) m3_error(err, M3_INVALID, "namespace \"%.*s\" holds \"%s\"",
+							(int) name.size, (const char *) name.data, unwise[i]);
+			m3_error_detail(err, "M3DB looks for this word in paths and would take the directory for another.");
+			return M3_INVALID;
+		}
+	}
+	return M3_OK;
+}
+
+static M3NamespaceShared *
+namespace_at(const M3Database *db, M3Ref ref)
+{
+	return m3_arena_at(db->arena, ref);
+}
+
+/* ROOT_NAMES held. */
+static M3Ref
+find_locked(const M3Database *db, M3Slice name)
+{
+	for (M3Ref ref = db->root->first_namespace; ref != 0; ref = namespace_at(db, ref)->next)
+	{
+		const M3NamespaceShared *ns = namespace_at(db, ref);
+
+		if (m3_slice_equal(m3_slice(ns->name, ns->name_size), name))
+			return ref;
+	}
+	return 0;
+}
+
+M3Ref
+m3i_namespace_find(M3Database *db, M3Slice name)
+{
+	M3Ref		ref;
+
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+	ref = find_locked(db, name);
+	db->env->unlock(db->env, m3i_lock_names(db));
+	return ref;
+}
+
+/* ROOT_NAMES held. */
+static M3Status
+check_locked(const M3Database *db, M3Slice name, M3Ref ref, const M3NamespaceOptions *options,
+			 const M3RootOptions *root_options, M3Error *err)
+{
+	const M3RootShared *root = db->root;
+
+	if (root->has_options && memcmp(&root->options, root_options, sizeof(*root_options)) != 0)
+	{
+		(void) m3_error(err, M3_CONFLICT, "server options contradict the data of this database");
+		m3_error_detail(err, "The data has shards %u and hash_seed %u; the server says %u and %u.",
+						root->options.shard_count, root->options.hash_seed,
+						root_options->shard_count, root_options->hash_seed);
+		return M3_CONFLICT;
+	}
+	if (ref != 0 && namespace_at(db, ref)->options.block_size_ns != options->block_size_ns)
+	{
+		(void) m3_error(err, M3_CONFLICT, "block_size of namespace \"%.*s\" cannot be changed",
+						(int) name.size, (const char *) name.data);
+		m3_error_detail(err, "It has data in blocks of %" PRId64 " seconds; the table says %" PRId64 ".",
+						namespace_at(db, ref)->options.block_size_ns / SECOND,
+						options->block_size_ns / SECOND);
+		return M3_CONFLICT;
+	}
+	return M3_OK;
+}
+
+M3Status
+m3i_namespace_check(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
+					const M3RootOptions *root_options, M3Error *err)
+{
+	M3Status	status;
+
+	M3_TRY(m3_namespace_name_validate(name, err));
+	M3_TRY(m3_namespace_options_validate(options, err));
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+	status = check_locked(db, name, find_locked(db, name), options, root_options, err);
+	db->env->unlock(db->env, m3i_lock_names(db));
+	return status;
+}
+
+M3Status
+m3i_namespace_add(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
+				  M3Ref *result, M3Error *err)
+{
+	M3Ref		ref = m3_arena_alloc(db->arena, db->env, sizeof(M3NamespaceShared));
+	M3NamespaceShared *ns;
+
+	if (ref == 0)
+		return m3_error(err, M3_FULL, "no room for a namespace in the buffer arena");
+	ns = namespace_at(db, ref);
+	ns->options = *options;
+	ns->first_block_ns = INT64_MAX;
+	ns->end_ns = INT64_MIN;
+	ns->name_size = (uint32_t) name.size;
+	memcpy(ns->name, name.data, name.size);
+	if (db->root->last_namespace != 0)
+		namespace_at(db, db->root->last_namespace)->next = ref;
+	else
+		db->root->first_namespace = ref;
+	db->root->last_namespace = ref;
+	*result = ref;
+	return M3_OK;
+}
+
+/* Takes back what m3i_namespace_add just did; before was the last then. */
+static void
+remove_last(M3Database *db, M3Ref before)
+{
+	m3_arena_free(db->arena, db->env, db->root->last_namespace);
+	db->root->last_namespace = before;
+	if (before != 0)
+		namespace_at(db, before)->next = 0;
+	else
+		db->root->first_namespace = 0;
+}
+
+/* ROOT_NAMES held exclusive. */
+static M3Status
+ensure_locked(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
+			  const M3RootOptions *root_options, M3Ref *result, M3Error *err)
+{
+	M3RootShared *root = db->root;
+	M3Ref		last = root->last_namespace;
+	M3RootOptions had_root = root->options;
+	bool		had_options = root->has_options;
+	M3NamespaceOptions had;
+	M3Ref		ref = find_locked(db, name);
+	bool		added = ref == 0;
+	M3Status	status;
+
+	M3_TRY(check_locked(db, name, ref, options, root_options, err));
+	*result = ref;
+	if (!added && memcmp(&namespace_at(db, ref)->options, options, sizeof(*options)) == 0)
+		return M3_OK;
+
+	root->options = *root_options;
+	root->has_options = true;
+	if (added)
+		M3_TRY(m3i_namespace_add(db, name, options, &ref, err));
+	had = namespace_at(db, ref)->options;
+	namespace_at(db, ref)->options = *options;
+	status = m3i_registry_write(db, err);
+	if (status == M3_OK)
+		*result = ref;
+	else
+	{
+		if (added)
+			remove_last(db, last);
+		else
+			namespace_at(db, ref)->options = had;
+		root->options = had_root;
+		root->has_options = had_options;
+	}
+	return status;
+}
+
+M3Status
+m3i_namespace_ensure(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
+					 const M3RootOptions *root_options, M3Ref *ref, M3Error *err)
+{
+	M3NamespaceOptions clean;
+	M3Status	status;
+
+	/* padding apart, so that options can be compared as bytes */
+	memset(&clean, 0, sizeof(clean));
+	clean.retention_period_ns = options->retention_period_ns;
+	clean.block_size_ns = options->block_size_ns;
+	clean.buffer_past_ns = options->buffer_past_ns;
+	clean.buffer_future_ns = options->buffer_future_ns;
+	clean.cold_writes_enabled = options->cold_writes_enabled;
+	clean.writes_to_commitlog = options->writes_to_commitlog;
+	clean.snapshot_enabled = options->snapshot_enabled;
+	clean.flush_enabled = options->flush_enabled;
+	clean.cleanup_enabled = options->cleanup_enabled;
+	clean.cache_policy = options->cache_policy;
+
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+	*ref = find_locked(db, name);
+	status = check_locked(db, name, *ref, &clean, root_options, err);
+	if (status == M3_OK && *ref != 0 &&
+		memcmp(&namespace_at(db, *ref)->options, &clean, sizeof(clean)) == 0)
+	{
+		db->env->unlock(db->env, m3i_lock_names(db));
+		return M3_OK;
+	}
+	db->env->unlock(db->env, m3i_lock_names(db));
+	M3_TRY(status);
+
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
+	status = ensure_locked(db, name, &clean, root_options, ref, err);
+	db->env->unlock(db->env, m3i_lock_names(db));
+	return status;
+}
+
+void
+m3i_namespace_count_write(M3Database *db, M3NamespaceShared *ns, const M3WriteEffect *effect,
+						  int64_t first_block_ns, int64_t end_ns)
+{
+	int64_t		seen = __atomic_load_n(&ns->first_block_ns, __ATOMIC_RELAXED);
+
+	(void) db;
+	__atomic_fetch_add(&ns->point_count, effect->points, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ns->buffer_size, (uint64_t) effect->bytes, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ns->block_count, effect->new_buckets, __ATOMIC_RELAXED);
+	while (first_block_ns < seen &&
+		   !__atomic_compare_exchange_n(&ns->first_block_ns, &seen, first_block_ns, false,
+										__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	seen = __atomic_load_n(&ns->end_ns, __ATOMIC_RELAXED);
+	while (end_ns > seen &&
+		   !__atomic_compare_exchange_n(&ns->end_ns, &seen, end_ns, false,
+										__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+void
+m3i_namespaces_drop(M3Database *db)
+{
+	M3RootShared *root = db->root;
+	M3Env	   *env = db->env;
+
+	while (root->first_namespace != 0)
+	{
+		M3Ref		ref = root->first_namespace;
+		M3NamespaceShared *ns = namespace_at(db, ref);
+		const M3Ref *series = ns->series == 0 ? NULL : m3_arena_at(db->arena, ns->series);
+
+		for (uint32_t i = 0; i < ns->series_count; i++)
+		{
+			uint32_t	hash = ((M3Series *) m3_arena_at(db->arena, series[i]))->hash;
+			uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
+
+			env->lock(env, lock, M3_LOCK_EXCLUSIVE);
+			m3_series_drop(db->arena, env, m3i_stripe(db, hash), series[i]);
+			env->unlock(env, lock);
+		}
+		m3_arena_free(db->arena, env, ns->series);
+		root->first_namespace = ns->next;
+		m3_arena_free(db->arena, env, ref);
+	}
+	root->last_namespace = 0;
+	root->has_options = false;
+}
+
+/* --- series ------------------------------------------------------------- */
+
+M3Status
+m3i_series_check_tags(M3Slice id, M3Slice stored, M3Slice wanted, M3Error *err)
+{
+	if (m3_slice_equal(stored, wanted))
+		return M3_OK;
+	(void) m3_error(err, M3_CONFLICT, "series \"%.*s\" has other tags",
+					(int) (id.size > 120 ? 120 : id.size), (const char *) id.data);
+	m3_error_detail(err, "A series is identified by its id, and keeps the tags it was first written with.");
+	return M3_CONFLICT;
+}
+
+/* ROOT_NAMES held exclusive: room for one more entry in the namespace's list. */
+static bool
+reserve_entry(M3Database *db, M3NamespaceShared *ns)
+{
+	uint32_t	capacity = ns->series_capacity == 0 ? FIRST_SERIES_CAPACITY : ns->series_capacity * 2;
+	M3Ref		ref;
+
+	if (ns->series_count < ns->series_capacity)
+		return true;
+	ref = m3_arena_alloc(db->arena, db->env, capacity * sizeof(M3Ref));
+	if (ref == 0)
+		return false;
+	if (ns->series_count > 0)
+		memcpy(m3_arena_at(db->arena, ref), m3_arena_at(db->arena, ns->series),
+			   ns->series_count * sizeof(M3Ref));
+	m3_arena_free(db->arena, db->env, ns->series);
+	ns->series = ref;
+	ns->series_capacity = capacity;
+	return true;
+}
+
+/* ROOT_NAMES held exclusive. */
+static M3Status
+create_locked(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uint32_t hash,
+			  M3Ref *result, M3Error *err)
+{
+	M3NamespaceShared *ns = namespace_at(db, namespace_ref);
+	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
+	M3Env	   *env = db->env;
+	M3Ref		ref;
+
+	if (!reserve_entry(db, ns))
+		return m3_error(err, M3_FULL, "no room for series in the buffer arena");
+	env->lock(env, lock, M3_LOCK_EXCLUSIVE);
+	ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, id, hash);
+	if (ref == 0)
+	{
+		ref = m3_series_create(db->arena, env, m3i_stripe(db, hash), namespace_ref, id, tags, hash);
+		if (ref != 0)
+		{
+			M3Series   *series = m3_arena_at(db->arena, ref);
+
+			series->unique_index = db->root->next_unique_index++;
+			series->shard = m3_shard_of_id(id, db->root->options.hash_seed,
+										   db->root->options.shard_count);
+			series->ordinal = ns->series_count;
+			((M3Ref *) m3_arena_at(db->arena, ns->series))[ns->series_count] = ref;
+			ns->series_count++;
+		}
+	}
+	env->unlock(env, lock);
+	if (ref == 0)
+		return m3_error(err, M3_FULL, "no room for series in the buffer arena");
+	*result = ref;
+	return M3_OK;
+}
+
+M3Status
+m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uint32_t hash,
+				  M3Ref *ref, M3Error *err)
+{
+	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
+	M3Env	   *env = db->env;
+
+	env->lock(env, lock, M3_LOCK_SHARED);
+	*ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, id, hash);
+	env->unlock(env, lock);
+	if (*ref == 0)
+	{
+		M3Status	status;
+
+		env->lock(env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
+		status = create_locked(db, namespace_ref, id, tags, hash, ref, err);
+		env->unlock(env, m3i_lock_names(db));
+		M3_TRY(status);
+	}
+	return m3i_series_check_tags(id, m3_series_tags(m3_arena_at(db->arena, *ref)), tags, err);
+}
+
+/* --- information -------------------------------------------------------- */
+
+/* ROOT_NAMES held. */
+static void
+fill_info(const M3NamespaceShared *ns, M3NamespaceInfo *info)
+{
+	memset(info, 0, sizeof(*info));
+	memcpy(info->name, ns->name, ns->name_size);
+	info->options = ns->options;
+	info->series_count = ns->series_count;
+	info->point_count = __atomic_load_n(&ns->point_count, __ATOMIC_RELAXED);
+	info->buffer_size = __atomic_load_n(&ns->buffer_size, __ATOMIC_RELAXED);
+	info->block_count = __atomic_load_n(&ns->block_count, __ATOMIC_RELAXED);
+}
+
+M3Status
+m3_namespace_info(M3Database *db, M3Slice name, M3NamespaceInfo *info, M3Error *err)
+{
+	M3Ref		ref;
+
+	M3_TRY(m3i_require_ready(db, err));
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+	ref = find_locked(db, name);
+	if (ref != 0)
+		fill_info(namespace_at(db, ref), info);
+	db->env->unlock(db->env, m3i_lock_names(db));
+	if (ref == 0)
+		return m3_error(err, M3_NOT_FOUND, "namespace \"%.*s\" does not exist",
+						(int) name.size, (const char *) name.data);
+	return M3_OK;
+}
+
+M3Status
+m3_namespaces(M3Database *db, M3NamespaceFn fn, void *context, M3Error *err)
+{
+	M3Memory   *memory = db->engine->memory;
+	M3NamespaceInfo *infos = NULL;
+	size_t		capacity = 0;
+	size_t		count;
+
+	M3_TRY(m3i_require_ready(db, err));
+	do
+	{
+		m3_free(memory, infos);
+		capacity = capacity == 0 ? 64 : capacity * 2;
+		infos = m3_alloc(memory, capacity * sizeof(*infos));
+		if (infos == NULL)
+			return m3_error(err, M3_NO_MEMORY, "out of memory");
+		count = 0;
+		db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+		for (M3Ref ref = db->root->first_namespace; ref != 0; ref = namespace_at(db, ref)->next)
+		{
+			if (count < capacity)
+				fill_info(namespace_at(db, ref), &infos[count]);
+			count++;
+		}
+		db->env->unlock(db->env, m3i_lock_names(db));
+	} while (count > capacity);
+	for (size_t i = 0; i < count; i++)
+		fn(context, &infos[i]);
+	m3_free(memory, infos);
+	return M3_OK;
+}
+
+bool
+m3_root_options(M3Database *db, M3RootOptions *options)
+{
+	bool		has;
+
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+	has = db->root->has_options;
+	*options = db->root->options;
+	db->env->unlock(db->env, m3i_lock_names(db));
+	return has;
+}

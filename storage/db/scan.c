@@ -1,0 +1,371 @@
+#include "storage/db/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/db/scan_private.h"
+#include "storage/ident/tags.h"
+
+#ifdef POSTGRES_H
+#error "storage/ must not include PostgreSQL headers"
+#endif
+
+/* Series matched between two looks for an interrupt. */
+#define YIELD_EVERY 4096u
+
+static bool
+is_one_of(const M3Matcher *matcher, M3Slice value)
+{
+	for (size_t i = 0; i < matcher->value_count; i++)
+	{
+		if (m3_slice_equal(matcher->values[i], value))
+			return true;
+	}
+	return false;
+}
+
+static bool
+matches_one(const M3Matcher *matcher, M3Slice id, M3Slice tags)
+{
+	M3Slice		value;
+	bool		present = matcher->kind != M3_MATCH_ID &&
+		m3_tags_find(tags, matcher->name, &value);
+
+	switch (matcher->kind)
+	{
+		case M3_MATCH_ANY_OF:
+			return present && is_one_of(matcher, value);
+		case M3_MATCH_NONE_OF:
+			return present && !is_one_of(matcher, value);
+		case M3_MATCH_PRESENT:
+			return present;
+		case M3_MATCH_ABSENT:
+			return !present;
+		case M3_MATCH_ID:
+			return is_one_of(matcher, id);
+	}
+	return false;
+}
+
+static bool
+matches(const M3ScanOptions *options, M3Slice id, M3Slice tags)
+{
+	for (size_t i = 0; i < options->matcher_count; i++)
+	{
+		if (!matches_one(&options->matchers[i], id, tags))
+			return false;
+	}
+	return true;
+}
+
+static M3Status
+add_series(M3Scan *scan, M3Ref ref, M3OwnSeries *own, M3Error *err)
+{
+	if (scan->series_count == scan->series_capacity)
+	{
+		size_t		capacity = scan->series_capacity == 0 ? 64 : scan->series_capacity * 2;
+		M3ScanSeries *series = m3_resize(scan->memory, scan->series, capacity * sizeof(*series));
+
+		if (series == NULL)
+			return m3_error(err, M3_NO_MEMORY, "out of memory for %zu series", capacity);
+		scan->series = series;
+		scan->series_capacity = capacity;
+	}
+	scan->series[scan->series_count].ref = ref;
+	scan->series[scan->series_count].own = own;
+	scan->series_count++;
+	if (own != NULL)
+		own->taken = 1;
+	return M3_OK;
+}
+
+static M3Status
+consider_shared(M3Scan *scan, const M3ScanOptions *options, M3Ref ref, M3Error *err)
+{
+	const M3Series *series = m3_arena_at(scan->db->arena, ref);
+
+	scan->stats.series_examined++;
+	if (!matches(options, m3_series_id(series), m3_series_tags(series)))
+		return M3_OK;
+	return add_series(scan, ref, m3i_own_of_ref(&scan->own, ref), err);
+}
+
+/* A copy of the namespace's list of series. */
+static M3Status
+copy_list(M3Scan *scan, const M3NamespaceShared *ns, M3Ref **list, uint32_t *count, M3Error *err)
+{
+	M3Env	   *env = scan->db->env;
+	uint32_t	capacity = 0;
+
+	*list = NULL;
+	for (;;)
+	{
+		bool		done;
+
+		env->lock(env, m3i_lock_names(scan->db), M3_LOCK_SHARED);
+		*count = ns->series_count;
+		done = *count <= capacity;
+		if (done && *count > 0)
+			memcpy(*list, m3_arena_at(scan->db->arena, ns->series), *count * sizeof(M3Ref));
+		env->unlock(env, m3i_lock_names(scan->db));
+		if (done)
+			return M3_OK;
+		m3_free(scan->memory, *list);
+		capacity = *count + *count / 8;
+		*list = m3_alloc(scan->memory, capacity * sizeof(M3Ref));
+		if (*list == NULL)
+			return m3_error(err, M3_NO_MEMORY, "out of memory for %u series", capacity);
+	}
+}
+
+static M3Status
+find_in_list(M3Scan *scan, const M3ScanOptions *options, const M3NamespaceShared *ns, M3Error *err)
+{
+	M3Ref	   *list;
+	uint32_t	count;
+	M3Status	status = copy_list(scan, ns, &list, &count, err);
+
+	for (uint32_t i = 0; i < count && status == M3_OK; i++)
+	{
+		if (i % YIELD_EVERY == YIELD_EVERY - 1)
+			scan->db->env->yield(scan->db->env);
+		status = consider_shared(scan, options, list[i], err);
+	}
+	m3_free(scan->memory, list);
+	return status;
+}
+
+/* The ids are given: look them up. */
+static M3Status
+find_by_id(M3Scan *scan, const M3ScanOptions *options, const M3Matcher *ids,
+		   M3Ref namespace_ref, M3Error *err)
+{
+	M3Database *db = scan->db;
+
+	for (size_t i = 0; i < ids->value_count; i++)
+	{
+		uint32_t	hash = m3_series_hash(namespace_ref, ids->values[i]);
+		uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
+		bool		repeated = false;
+		M3Ref		ref;
+
+		for (size_t j = 0; j < i && !repeated; j++)
+			repeated = m3_slice_equal(ids->values[j], ids->values[i]);
+		if (repeated)
+			continue;
+		db->env->lock(db->env, lock, M3_LOCK_SHARED);
+		ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, ids->values[i], hash);
+		db->env->unlock(db->env, lock);
+		if (ref != 0)
+			M3_TRY(consider_shared(scan, options, ref, err));
+	}
+	return M3_OK;
+}
+
+static M3Status
+find_shared(M3Scan *scan, const M3ScanOptions *options, M3Ref namespace_ref, M3Error *err)
+{
+	for (size_t i = 0; i < options->matcher_count; i++)
+	{
+		if (options->matchers[i].kind == M3_MATCH_ID)
+			return find_by_id(scan, options, &options->matchers[i], namespace_ref, err);
+	}
+	return find_in_list(scan, options, m3_arena_at(scan->db->arena, namespace_ref), err);
+}
+
+/* Series that only the transaction knows, or that were made after the list was copied. */
+static M3Status
+find_own(M3Scan *scan, const M3ScanOptions *options, M3Error *err)
+{
+	for (size_t i = 0; i < scan->own.series_count; i++)
+	{
+		M3OwnSeries *own = &scan->own.series[i];
+		const M3TxnSeries *series = &scan->own.txn->series[own->number];
+
+		if (own->taken)
+			continue;
+		scan->stats.series_examined++;
+		if (matches(options, m3i_txn_series_id(series), m3i_txn_series_tags(series)))
+			M3_TRY(add_series(scan, own->ref, own, err));
+	}
+	return M3_OK;
+}
+
+static void
+set_limits(M3Scan *scan, const M3NamespaceOptions *options)
+{
+	int64_t		now_ns = scan->db->env->now_ns(scan->db->env);
+
+	scan->block_size_ns = options->block_size_ns;
+	if (options->retention_period_ns != 0)
+	{
+		/* by whole blocks, as data leaves */
+		int64_t		first_ns = m3_block_start(now_ns - options->retention_period_ns,
+											  options->block_size_ns);
+
+		if (scan->start_ns < first_ns)
+			scan->start_ns = first_ns;
+	}
+}
+
+static M3Status
+open_namespace(M3Scan *scan, M3Slice name, const M3ScanOptions *options, M3Error *err)
+{
+	M3Database *db = scan->db;
+	M3Ref		ref = m3i_namespace_find(db, name);
+	M3NamespaceOptions ns_options;
+	uint32_t	own_number = options->own == NULL ? UINT32_MAX :
+		m3i_txn_find_namespace(options->own, name);
+
+	if (ref != 0)
+	{
+		db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+		ns_options = ((M3NamespaceShared *) m3_arena_at(db->arena, ref))->options;
+		db->env->unlock(db->env, m3i_lock_names(db));
+	}
+	else if (own_number != UINT32_MAX)
+		ns_options = options->own->namespaces[own_number].options;
+	else
+		return M3_OK;
+	set_limits(scan, &ns_options);
+	if (own_number != UINT32_MAX)
+		M3_TRY(m3i_own_collect(&scan->own, options->own, name, ref, scan->start_ns,
+							   scan->end_ns, options->own_command, scan->memory, err));
+	if (ref != 0)
+		M3_TRY(find_shared(scan, options, ref, err));
+	return find_own(scan, options, err);
+}
+
+M3Status
+m3_scan_open(M3Database *db, M3Slice namespace_name, const M3ScanOptions *options,
+			 M3Memory *memory, M3Scan **result, M3Error *err)
+{
+	M3Scan	   *scan;
+	M3Status	status;
+
+	M3_TRY(m3i_require_ready(db, err));
+	scan = m3_alloc(memory, sizeof(*scan));
+	if (scan == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory");
+	memset(scan, 0, sizeof(*scan));
+	scan->db = db;
+	scan->memory = memory;
+	scan->start_ns = options->start_ns;
+	scan->end_ns = options->end_ns;
+	scan->snapshot = options->snapshot;
+	scan->with_units = options->with_units;
+	scan->with_annotations = options->with_annotations;
+	status = scan->start_ns < scan->end_ns ?
+		open_namespace(scan, namespace_name, options, err) : M3_OK;
+	if (status != M3_OK)
+	{
+		m3_scan_close(scan);
+		return status;
+	}
+	scan->stats.series_matched = scan->series_count;
+	*result = scan;
+	return M3_OK;
+}
+
+void
+m3_scan_close(M3Scan *scan)
+{
+	if (scan == NULL)
+		return;
+	m3i_own_free(&scan->own, scan->memory);
+	m3_free(scan->memory, scan->series);
+	m3_free(scan->memory, scan);
+}
+
+size_t
+m3_scan_series_count(const M3Scan *scan)
+{
+	return scan->series_count;
+}
+
+void
+m3_scan_series(const M3Scan *scan, size_t index, M3Slice *id, M3Slice *tags)
+{
+	const M3ScanSeries *entry = &scan->series[index];
+
+	if (entry->ref != 0)
+	{
+		const M3Series *series = m3_arena_at(scan->db->arena, entry->ref);
+
+		*id = m3_series_id(series);
+		*tags = m3_series_tags(series);
+	}
+	else
+	{
+		const M3TxnSeries *series = &scan->own.txn->series[entry->own->number];
+
+		*id = m3i_txn_series_id(series);
+		*tags = m3i_txn_series_tags(series);
+	}
+}
+
+typedef struct SortEntry
+{
+	M3Slice		id;
+	M3ScanSeries series;
+} SortEntry;
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return m3_slice_compare(((const SortEntry *) a)->id, ((const SortEntry *) b)->id);
+}
+
+M3Status
+m3_scan_sort_series(M3Scan *scan, M3Error *err)
+{
+	size_t		n = scan->series_count;
+	SortEntry  *entries;
+
+	if (n < 2)
+		return M3_OK;
+	entries = m3_alloc(scan->memory, n * sizeof(*entries));
+	if (entries == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory to sort %zu series", n);
+	for (size_t i = 0; i < n; i++)
+	{
+		M3Slice		tags;
+
+		m3_scan_series(scan, i, &entries[i].id, &tags);
+		entries[i].series = scan->series[i];
+	}
+	qsort(entries, n, sizeof(*entries), compare_ids);
+	for (size_t i = 0; i < n; i++)
+		scan->series[i] = entries[i].series;
+	m3_free(scan->memory, entries);
+	return M3_OK;
+}
+
+void
+m3_scan_stats(const M3Scan *scan, M3ScanStats *stats)
+{
+	*stats = scan->stats;
+}
+
+M3Status
+m3_scan_estimate(M3Database *db, M3Slice namespace_name, M3Estimate *estimate, M3Error *err)
+{
+	M3Ref		ref;
+
+	memset(estimate, 0, sizeof(*estimate));
+	estimate->first_block_ns = INT64_MAX;
+	estimate->end_ns = INT64_MIN;
+	M3_TRY(m3i_require_ready(db, err));
+	ref = m3i_namespace_find(db, namespace_name);
+	if (ref != 0)
+	{
+		const M3NamespaceShared *ns = m3_arena_at(db->arena, ref);
+
+		estimate->series = __atomic_load_n(&ns->series_count, __ATOMIC_RELAXED);
+		estimate->points = __atomic_load_n(&ns->point_count, __ATOMIC_RELAXED);
+		estimate->bytes = __atomic_load_n(&ns->buffer_size, __ATOMIC_RELAXED);
+		estimate->first_block_ns = __atomic_load_n(&ns->first_block_ns, __ATOMIC_RELAXED);
+		estimate->end_ns = __atomic_load_n(&ns->end_ns, __ATOMIC_RELAXED);
+	}
+	return M3_OK;
+}

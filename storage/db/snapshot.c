@@ -1,0 +1,180 @@
+#include "storage/db/snapshot.h"
+
+#include <string.h>
+
+#include "storage/db/db_private.h"
+
+#ifdef POSTGRES_H
+#error "storage/ must not include PostgreSQL headers"
+#endif
+
+struct M3Snapshot
+{
+	M3Database *db;
+	M3Snapshot *next;			/* of the snapshots this process holds */
+	uint32_t	references;
+	uint64_t	next_sequence;	/* this and later ones are not seen */
+	uint64_t	floor;			/* all below is seen */
+	size_t		hidden_count;	/* of earlier ones, those not published */
+	uint64_t	hidden[];
+};
+
+/* The smallest sequence any snapshot held here may hide; 0 if none is held. */
+static uint64_t
+held_floor(const M3Database *db)
+{
+	uint64_t	floor = 0;
+
+	for (const M3Snapshot *s = db->snapshots; s != NULL; s = s->next)
+	{
+		if (floor == 0 || s->floor < floor)
+			floor = s->floor;
+	}
+	return floor;
+}
+
+M3Status
+m3_snapshot_take(M3Database *db, M3Snapshot **result, M3Error *err)
+{
+	M3EngineShared *shared = db->engine->shared;
+	M3Env	   *env = db->env;
+	uint32_t	processes = shared->config.process_count;
+	M3ProcessSlot *slot = m3i_slot(db);
+	M3Snapshot *snapshot = m3_alloc(db->engine->memory,
+									sizeof(*snapshot) + processes * sizeof(uint64_t));
+
+	if (snapshot == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory");
+	memset(snapshot, 0, sizeof(*snapshot));
+	snapshot->db = db;
+	snapshot->references = 1;
+
+	env->lock(env, m3i_lock_sequence(db), M3_LOCK_SHARED);
+	snapshot->next_sequence = db->root->next_sequence;
+	snapshot->floor = snapshot->next_sequence;
+	for (uint32_t i = 0; i < processes; i++)
+	{
+		const M3ProcessSlot *other = &shared->slots[i];
+		uint64_t	sequence = __atomic_load_n(&other->batch_sequence, __ATOMIC_RELAXED);
+
+		if (sequence == 0 ||
+			__atomic_load_n(&other->root, __ATOMIC_RELAXED) != db->number)
+			continue;
+		snapshot->hidden[snapshot->hidden_count++] = sequence;
+		if (sequence < snapshot->floor)
+			snapshot->floor = sequence;
+	}
+	snapshot->next = db->snapshots;
+	db->snapshots = snapshot;
+	__atomic_store_n(&slot->root, db->number, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->snapshot_floor, held_floor(db), __ATOMIC_RELEASE);
+	env->unlock(env, m3i_lock_sequence(db));
+	*result = snapshot;
+	return M3_OK;
+}
+
+void
+m3_snapshot_hold(M3Snapshot *snapshot)
+{
+	snapshot->references++;
+}
+
+void
+m3_snapshot_release(M3Snapshot *snapshot)
+{
+	M3Snapshot **link;
+	M3Database *db;
+
+	if (snapshot == NULL || --snapshot->references > 0)
+		return;
+	db = snapshot->db;
+	for (link = &db->snapshots; *link != snapshot; link = &(*link)->next)
+		;
+	*link = snapshot->next;
+	__atomic_store_n(&m3i_slot(db)->snapshot_floor, held_floor(db), __ATOMIC_RELEASE);
+	m3_free(db->engine->memory, snapshot);
+}
+
+void
+m3i_snapshots_drop(M3Database *db)
+{
+	while (db->snapshots != NULL)
+	{
+		db->snapshots->references = 1;
+		m3_snapshot_release(db->snapshots);
+	}
+}
+
+bool
+m3_snapshot_sees(const M3Snapshot *snapshot, uint64_t sequence)
+{
+	if (sequence < snapshot->floor)
+		return true;
+	if (sequence >= snapshot->next_sequence)
+		return false;
+	for (size_t i = 0; i < snapshot->hidden_count; i++)
+	{
+		if (snapshot->hidden[i] == sequence)
+			return false;
+	}
+	return true;
+}
+
+/* ROOT_SEQUENCE held. */
+static uint64_t
+horizon_locked(M3Database *db)
+{
+	const M3EngineShared *shared = db->engine->shared;
+	uint64_t	horizon = db->root->next_sequence;
+
+	for (uint32_t i = 0; i < shared->config.process_count; i++)
+	{
+		const M3ProcessSlot *slot = &shared->slots[i];
+		uint64_t	batch = __atomic_load_n(&slot->batch_sequence, __ATOMIC_RELAXED);
+		uint64_t	floor = __atomic_load_n(&slot->snapshot_floor, __ATOMIC_ACQUIRE);
+
+		if (__atomic_load_n(&slot->root, __ATOMIC_RELAXED) != db->number)
+			continue;
+		if (batch != 0 && batch < horizon)
+			horizon = batch;
+		if (floor != 0 && floor < horizon)
+			horizon = floor;
+	}
+	return horizon;
+}
+
+uint64_t
+m3i_horizon(M3Database *db)
+{
+	uint64_t	horizon;
+
+	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_SHARED);
+	horizon = horizon_locked(db);
+	db->env->unlock(db->env, m3i_lock_sequence(db));
+	return horizon;
+}
+
+uint64_t
+m3i_batch_start(M3Database *db)
+{
+	M3ProcessSlot *slot = m3i_slot(db);
+	uint64_t	sequence;
+
+	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_EXCLUSIVE);
+	sequence = db->root->next_sequence++;
+	__atomic_store_n(&slot->root, db->number, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->batch_sequence, sequence, __ATOMIC_RELAXED);
+	db->env->unlock(db->env, m3i_lock_sequence(db));
+	return sequence;
+}
+
+void
+m3i_batch_end(M3Database *db)
+{
+	M3ProcessSlot *slot = m3i_slot(db);
+
+	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_EXCLUSIVE);
+	__atomic_store_n(&slot->batch_sequence, 0, __ATOMIC_RELAXED);
+	slot->batch_log_index = 0;
+	db->env->unlock(db->env, m3i_lock_sequence(db));
+}

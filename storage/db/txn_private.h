@@ -1,0 +1,85 @@
+/*
+ * Inside of a transaction, shared by txn.c (what it collects), commit.c (how it
+ * commits) and scan.c (how it reads its own points).  For storage/db only.
+ */
+#ifndef M3_DB_TXN_PRIVATE_H
+#define M3_DB_TXN_PRIVATE_H
+
+#include "storage/db/db_private.h"
+#include "storage/db/pending.h"
+#include "storage/db/txn.h"
+
+typedef struct M3TxnNamespace
+{
+	M3NamespaceOptions options;
+	M3RootOptions root_options;
+	M3Ref		ref;			/* 0 until prepare */
+	int64_t		min_ns;			/* of the times written; rolled back ones count too */
+	int64_t		max_ns;
+	/* of the batch being prepared */
+	int64_t		batch_min_ns;
+	int64_t		batch_max_ns;
+	M3WriteEffect effect;
+	uint32_t	name_size;
+	uint8_t		name[M3_NAMESPACE_NAME_MAX_SIZE + 1];
+} M3TxnNamespace;
+
+typedef struct M3TxnSeries
+{
+	M3Ref		ref;			/* of the shared series; 0 until it is known */
+	uint8_t    *bytes;			/* id, then tags */
+	uint32_t	id_size;
+	uint32_t	tags_size;
+	uint32_t	name_hash;		/* of namespace number and id, for the table */
+	uint32_t	namespace_number;
+	bool		in_batch;		/* has points in the batch being prepared */
+	bool		introduced;		/* its metadata is in the batch's log group */
+} M3TxnSeries;
+
+struct M3Txn
+{
+	M3Database *db;
+	M3Memory   *memory;
+	M3TxnNamespace *namespaces;
+	uint32_t	namespace_count;
+	uint32_t	namespace_capacity;
+	M3TxnSeries *series;
+	uint32_t	series_count;
+	uint32_t	series_capacity;
+	uint32_t   *table;			/* open addressing: series number + 1 */
+	uint32_t	table_capacity; /* power of two */
+	M3Pending  *pending;
+	/* of the batch, once prepared */
+	bool		staged;
+	bool		logged;
+	bool		synchronous;
+	uint64_t	sequence;
+	uint64_t	log_index;		/* where its group is, if logged */
+	uint64_t	log_offset;
+};
+
+static inline M3Slice
+m3i_txn_series_id(const M3TxnSeries *series)
+{
+	return m3_slice(series->bytes, series->id_size);
+}
+
+static inline M3Slice
+m3i_txn_series_tags(const M3TxnSeries *series)
+{
+	return m3_slice(series->bytes + series->id_size, series->tags_size);
+}
+
+/* The number of a namespace or series the transaction knows; UINT32_MAX if not. */
+extern uint32_t m3i_txn_find_namespace(const M3Txn *txn, M3Slice name);
+extern uint32_t m3i_txn_find_series(const M3Txn *txn, uint32_t namespace_number, M3Slice id);
+
+/*
+ * Positions of points ordered by series, within a series by time, equal times in the order
+ * written.  Series n has order[starts[n] .. starts[n + 1]); starts has series_count + 1 entries.
+ */
+extern M3Status m3i_order_points(const M3PendingPoint *points, size_t count,
+								 uint32_t series_count, uint32_t *order,
+								 uint32_t *starts, M3Memory *memory, M3Error *err);
+
+#endif							/* M3_DB_TXN_PRIVATE_H */
