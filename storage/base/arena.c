@@ -228,6 +228,7 @@ m3_arena_alloc(M3Arena *arena, M3Env *env, size_t size)
 	return ref;
 }
 
+#ifndef NDEBUG
 /* Whether the freed object is in its span's list: it is freed twice. */
 static bool
 is_free_already(const M3Arena *arena, const M3ArenaClass *class, uint32_t page,
@@ -243,6 +244,7 @@ is_free_already(const M3Arena *arena, const M3ArenaClass *class, uint32_t page,
 	}
 	return false;
 }
+#endif
 
 static void
 free_small(M3Arena *arena, M3Env *env, uint32_t page, M3Ref ref)

@@ -252,7 +252,7 @@ enter_tail(Window *window, const M3Decoder *decoder)
 }
 
 /* Returns position as one of the window that it selects. */
-static inline uint64_t
+M3I_INLINE uint64_t
 select_window(Window *window, const M3Decoder *decoder, uint64_t position)
 {
 	uint64_t	size = decoder->bit_size / 8;
@@ -270,21 +270,21 @@ select_window(Window *window, const M3Decoder *decoder, uint64_t position)
 }
 
 /* The next bits, from the top; at least 57 are valid. */
-static inline uint64_t
+M3I_INLINE uint64_t
 peek(const uint8_t *base, uint64_t position)
 {
 	return m3_load_be64(base + (position >> 3)) << (position & 7);
 }
 
 /* The top count bits (0..63) of bits. */
-static inline uint64_t
+M3I_INLINE uint64_t
 top(uint64_t bits, unsigned count)
 {
 	return bits >> 1 >> (63 - count);
 }
 
 /* Takes 0 to 64 bits. */
-static inline uint64_t
+M3I_INLINE uint64_t
 take(const uint8_t *base, uint64_t *position, unsigned count)
 {
 	uint64_t	high = 0;
@@ -301,13 +301,13 @@ take(const uint8_t *base, uint64_t *position, unsigned count)
 	return high;
 }
 
-static inline double
+M3I_INLINE double
 integer_as_value(const Values *v)
 {
 	return v->multiplier == 0 ? v->int_value : v->int_value / m3i_power_of_10[v->multiplier];
 }
 
-static inline void
+M3I_INLINE void
 take_full_float(Values *v, const uint8_t *base, uint64_t *position)
 {
 	v->prev_bits = take(base, position, 64);
@@ -316,7 +316,7 @@ take_full_float(Values *v, const uint8_t *base, uint64_t *position)
 }
 
 /* Returns NULL, or what is wrong. */
-static inline const char *
+M3I_INLINE const char *
 take_xor(Values *v, const uint8_t *base, uint64_t *position)
 {
 	uint64_t	bits = peek(base, *position);
@@ -353,7 +353,7 @@ take_xor(Values *v, const uint8_t *base, uint64_t *position)
 	return NULL;
 }
 
-static inline void
+M3I_INLINE void
 take_int(Values *v, const uint8_t *base, uint64_t *position)
 {
 	uint64_t	sign = take(base, position, 1);
@@ -364,7 +364,7 @@ take_int(Values *v, const uint8_t *base, uint64_t *position)
 }
 
 /* An integer with its widths before it; NULL, or what is wrong. */
-static inline const char *
+M3I_INLINE const char *
 take_int_update(Values *v, const uint8_t *base, uint64_t *position)
 {
 	if (take(base, position, 1) != 0)
@@ -399,7 +399,7 @@ take_first_value(Values *v, bool int_optimized, const uint8_t *base, uint64_t *p
 }
 
 /* bits: those at position, at least 56 of them.  NULL, or what is wrong. */
-static inline const char *
+M3I_INLINE const char *
 take_later_value(Values *v, uint64_t bits, const uint8_t *base, uint64_t *position)
 {
 	if (bits >> 63 != 0)
@@ -412,8 +412,10 @@ take_later_value(Values *v, uint64_t bits, const uint8_t *base, uint64_t *positi
 		if (v->significant <= 54)
 		{
 			int64_t		magnitude = (int64_t) top(bits << 2, v->significant);
+			int64_t		minus = (int64_t) (bits >> 62 & 1) - 1;
 
-			v->int_value += (double) ((bits >> 62 & 1) != 0 ? magnitude : -magnitude);
+			/* signs are as good as random: no branch */
+			v->int_value += (double) ((magnitude ^ minus) - minus);
 			v->value = integer_as_value(v);
 			*position += 2 + v->significant;
 			return NULL;
@@ -438,7 +440,7 @@ take_later_value(Values *v, uint64_t bits, const uint8_t *base, uint64_t *positi
 /*
  * Reads a time that begins neither with 0 nor a marker: opcode, then a number.
  */
-static inline int64_t
+M3I_INLINE int64_t
 take_dod(uint64_t bits, const Times *times, const uint8_t *base, uint64_t *position)
 {
 	int64_t		n;
@@ -576,7 +578,7 @@ decode_first(M3Decoder *decoder, int64_t *time_ns, double *value,
 }
 
 /* The points after the first. */
-static inline M3Status
+M3I_INLINE M3Status
 decode_later(M3Decoder *decoder, bool int_optimized, int64_t *times_ns, double *out,
 			 uint8_t *units, size_t capacity, size_t *count,
 			 AnnotationPlace *annotation, M3Error *err)
@@ -736,7 +738,8 @@ m3_decoder_next(M3Decoder *decoder, M3Point *point, struct M3Memory *memory,
 		(void) read_bits(&r, 8, &byte);
 		(*scratch)[i] = (uint8_t) byte;
 	}
-	decoder->annotation = m3_slice(annotation.size == 0 ? NULL : *scratch, (size_t) annotation.size);
+	decoder->annotation = m3_slice(annotation.size == 0 ? NULL : *scratch,
+								   (size_t) annotation.size);
 	point->annotation = decoder->annotation;
 	return M3_OK;
 }

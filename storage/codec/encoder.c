@@ -33,6 +33,8 @@ typedef struct BitWriter
 	uint8_t    *out;
 	uint64_t	bits;			/* those not given out, from the top */
 	unsigned	count;			/* 0..7 */
+	uint64_t	pending;		/* not yet in bits, so as to be put at once */
+	unsigned	pending_count;	/* 0..56 */
 } BitWriter;
 
 typedef struct TimePlan
@@ -43,21 +45,33 @@ typedef struct TimePlan
 	int64_t		dod;			/* ns if unit_changed, else in unit */
 } TimePlan;
 
-/* Appends the low count bits (0..56) of value, which has no others. */
-static inline void
-put(BitWriter *w, uint64_t value, unsigned count)
+/* Moves the pending bits to bits, and the whole bytes of those to out. */
+M3I_INLINE void
+settle(BitWriter *w)
 {
-	/* in two steps, since the distance is 64 for count 0 */
-	w->bits |= value << (63 - w->count - count) << 1;
-	w->count += count;
+	/* in two steps, since the distance is 64 for no bits */
+	w->bits |= w->pending << (63 - w->count - w->pending_count) << 1;
+	w->count += w->pending_count;
 	m3_store_be64(w->out, w->bits);
 	w->out += w->count >> 3;
 	w->bits <<= w->count & ~7u;
 	w->count &= 7;
+	w->pending = 0;
+	w->pending_count = 0;
+}
+
+/* Appends count bits (0..56): value, which has no others. */
+M3I_INLINE void
+put(BitWriter *w, uint64_t value, unsigned count)
+{
+	if (w->pending_count + count > 56)
+		settle(w);
+	w->pending = w->pending << count | value;
+	w->pending_count += count;
 }
 
 /* The same for 0..64 bits. */
-static inline void
+M3I_INLINE void
 put_wide(BitWriter *w, uint64_t value, unsigned count)
 {
 	if (count > 56)
@@ -157,7 +171,7 @@ plan_time_with_unit(const M3Encoder *encoder, int64_t time_ns, unsigned wish,
 	return M3_OK;
 }
 
-static inline M3Status
+M3I_INLINE M3Status
 plan_time(const M3Encoder *encoder, int64_t time_ns, unsigned wish,
 		  TimePlan *plan, M3Error *err)
 {
@@ -187,7 +201,7 @@ put_unit_change(BitWriter *w, const TimePlan *plan)
 	put_wide(w, (uint64_t) plan->dod, 64);
 }
 
-static inline void
+M3I_INLINE void
 put_dod(BitWriter *w, int64_t n, unsigned unit)
 {
 	if (n == 0)
@@ -222,6 +236,7 @@ put_annotation(BitWriter *w, M3Slice annotation)
 	put(w, M3I_MARKER_OPCODE << 2 | M3I_MARKER_ANNOTATION, M3I_MARKER_BITS);
 	for (size_t i = 0; i < length_size; i++)
 		put(w, length[i], 8);
+	settle(w);
 	for (size_t i = 0; i < annotation.size; i++)
 	{
 		/* byte by byte: a wider store could pass the end of out */
@@ -252,7 +267,7 @@ wants_annotation(M3Encoder *encoder, M3Slice annotation)
  * Float values.
  */
 
-static void
+M3I_INLINE void
 put_full_float(M3Encoder *encoder, BitWriter *w, uint64_t bits)
 {
 	put_wide(w, bits, 64);
@@ -261,7 +276,7 @@ put_full_float(M3Encoder *encoder, BitWriter *w, uint64_t bits)
 }
 
 /* prefix holds prefix_count bits that go before the record. */
-static inline void
+M3I_INLINE void
 put_xor(M3Encoder *encoder, BitWriter *w, uint64_t bits, unsigned prefix, unsigned prefix_count)
 {
 	uint64_t	xor = encoder->prev_bits ^ bits;
@@ -291,7 +306,7 @@ put_xor(M3Encoder *encoder, BitWriter *w, uint64_t bits, unsigned prefix, unsign
 }
 
 /* A later value, after which max_multiplier is multiplier if the mode changes. */
-static inline void
+M3I_INLINE void
 put_float(M3Encoder *encoder, BitWriter *w, uint64_t bits, unsigned multiplier)
 {
 	if (!encoder->is_float)
@@ -332,14 +347,12 @@ is_no_decimal(double magnitude)
  * Decides whether value is, nearly, integer / 10^multiplier with the smallest
  * multiplier from the current one on (spec 7.2).
  */
-static inline bool
+M3I_INLINE bool
 classify(double value, unsigned multiplier, double *integer, unsigned *found)
 {
-	double		sign = value < 0 ? -1.0 : 1.0;
-
 	if (multiplier == 0)
 	{
-		double		magnitude = value * sign;
+		double		magnitude = fabs(value);
 
 		if (magnitude < 9007199254740992.0)
 		{
@@ -361,32 +374,20 @@ classify(double value, unsigned multiplier, double *integer, unsigned *found)
 	}
 	for (; multiplier <= M3I_MAX_MULTIPLIER; multiplier++)
 	{
-		double		scaled = value * m3i_power_of_10[multiplier] * sign;
+		double		scaled = fabs(value * m3i_power_of_10[multiplier]);
 		double		whole;
-		double		rest;
 
 		if (!(scaled < MAX_OPTIMIZED_INT))
 			return false;		/* NaN as well */
-		whole = (double) (int64_t) scaled;
-		rest = scaled - whole;
-		if (rest != 0)
-		{
-			/* an integer must be the very next double */
-			if (rest < 0.1)
-			{
-				if (m3_double_from_bits(m3_double_bits(scaled) - 1) > whole)
-					continue;
-			}
-			else if (rest > 0.9)
-			{
-				whole += 1;
-				if (m3_double_from_bits(m3_double_bits(scaled) + 1) < whole)
-					continue;
-			}
-			else
-				continue;
-		}
-		*integer = sign * whole;
+		/*
+		 * An integer, or the next double on either side of one: patterns of
+		 * neighbours differ by one.  Which of them is unpredictable, so it is
+		 * one branch.
+		 */
+		whole = (double) (int64_t) (scaled + 0.5);
+		if (m3_double_bits(scaled) - m3_double_bits(whole) + 1 > 2)
+			continue;
+		*integer = copysign(whole, value);
 		*found = multiplier;
 		return true;
 	}
@@ -415,7 +416,7 @@ track_significant(M3Encoder *encoder, unsigned count)
 	return encoder->low_max;
 }
 
-static void
+static __attribute__((noinline)) void
 put_widths(M3Encoder *encoder, BitWriter *w, unsigned significant,
 		   unsigned multiplier, bool mode_changed)
 {
@@ -454,7 +455,7 @@ gives_back(double decoded, unsigned multiplier, double value)
 	return m3_double_bits(decoded) == m3_double_bits(value);
 }
 
-static void
+static __attribute__((noinline)) void
 put_first_value(M3Encoder *encoder, BitWriter *w, double value)
 {
 	bool		lossless = encoder->mode == M3_ENCODER_LOSSLESS;
@@ -489,7 +490,7 @@ put_first_value(M3Encoder *encoder, BitWriter *w, double value)
 }
 
 /* A later integer; difference is int_value - integer. */
-static inline void
+M3I_INLINE void
 put_int(M3Encoder *encoder, BitWriter *w, double integer, unsigned multiplier, double difference)
 {
 	uint64_t	magnitude;
@@ -506,8 +507,12 @@ put_int(M3Encoder *encoder, BitWriter *w, double integer, unsigned multiplier, d
 	if (multiplier > encoder->max_multiplier || significant != encoder->significant ||
 		encoder->is_float)
 	{
+		BitWriter	copy;
+
 		put(w, 0, 3);
-		put_widths(encoder, w, significant, multiplier, encoder->is_float);
+		copy = *w;				/* keeps the original in registers */
+		put_widths(encoder, &copy, significant, multiplier, encoder->is_float);
+		*w = copy;
 		put(w, sign, 1);
 		put_wide(w, magnitude, significant);
 		encoder->is_float = false;
@@ -522,16 +527,15 @@ put_int(M3Encoder *encoder, BitWriter *w, double integer, unsigned multiplier, d
 	encoder->int_value = integer;
 }
 
-static inline void
-put_later_value(M3Encoder *encoder, BitWriter *w, double value)
+M3I_INLINE void
+put_later_value(M3Encoder *encoder, BitWriter *w, double value, bool lossless)
 {
-	bool		lossless = encoder->mode == M3_ENCODER_LOSSLESS;
 	uint64_t	bits = m3_double_bits(value);
 	double		integer;
 	double		difference;
 	unsigned	multiplier;
 
-	if (encoder->mode == M3_ENCODER_AS_M3_FLOAT)
+	if (!lossless && encoder->mode == M3_ENCODER_AS_M3_FLOAT)
 	{
 		put_xor(encoder, w, bits, 0, 0);
 		return;
@@ -587,28 +591,43 @@ m3_encoder_init(M3Encoder *encoder, int64_t start_ns, M3EncoderMode mode, M3Time
 }
 
 /* Everything after the plan, which cannot fail. */
-static inline size_t
+M3I_INLINE size_t
 write_record(M3Encoder *encoder, int64_t time_ns, double value, M3Slice annotation,
-			 const TimePlan *plan, uint8_t *out)
+			 const TimePlan *plan, bool lossless, uint8_t *out)
 {
 	BitWriter	w;
+	BitWriter	rare;
 	size_t		written;
 
 	w.out = out;
 	w.bits = (uint64_t) encoder->partial << 56;
 	w.count = encoder->bit_count;
+	w.pending = 0;
+	w.pending_count = 0;
 	if (encoder->count == 0)
 		put_wide(&w, (uint64_t) encoder->start_ns, 64);
+	rare = w;					/* its address is taken, and that of w never is */
 	if (annotation.size != 0 && wants_annotation(encoder, annotation))
-		put_annotation(&w, annotation);
+	{
+		put_annotation(&rare, annotation);
+		w = rare;
+	}
 	if (plan->unit_changed)
-		put_unit_change(&w, plan);
+	{
+		put_unit_change(&rare, plan);
+		w = rare;
+	}
 	else
 		put_dod(&w, plan->dod, plan->unit);
 	if (encoder->count == 0)
-		put_first_value(encoder, &w, value);
+	{
+		rare = w;
+		put_first_value(encoder, &rare, value);
+		w = rare;
+	}
 	else
-		put_later_value(encoder, &w, value);
+		put_later_value(encoder, &w, value, lossless);
+	settle(&w);
 
 	written = (size_t) (w.out - out);
 	encoder->prev_time = time_ns;
@@ -626,6 +645,7 @@ M3Status
 m3_encoder_append(M3Encoder *encoder, const M3Point *point,
 				  uint8_t *out, size_t *written, M3Error *err)
 {
+	bool		lossless = encoder->mode == M3_ENCODER_LOSSLESS;
 	TimePlan	plan;
 
 	if (point->annotation.size > M3_ANNOTATION_MAX_SIZE)
@@ -633,11 +653,12 @@ m3_encoder_append(M3Encoder *encoder, const M3Point *point,
 						point->annotation.size);
 	if (encoder->count == UINT32_MAX)
 		return m3_error(err, M3_INVALID, "stream has too many points");
-	if (encoder->mode == M3_ENCODER_LOSSLESS)
+	if (lossless)
 		M3_TRY(plan_time(encoder, point->time_ns, point->unit, &plan, err));
 	else
 		M3_TRY(plan_time_as_m3(encoder, point->time_ns, point->unit, &plan, err));
-	*written = write_record(encoder, point->time_ns, point->value, point->annotation, &plan, out);
+	*written = write_record(encoder, point->time_ns, point->value, point->annotation, &plan,
+							lossless, out);
 	return M3_OK;
 }
 
@@ -654,7 +675,7 @@ m3_encoder_append_value(M3Encoder *encoder, int64_t time_ns, double value,
 		return m3_encoder_append(encoder, &point, out, written, err);
 	}
 	M3_TRY(plan_time(encoder, time_ns, M3_UNIT_NONE, &plan, err));
-	*written = write_record(encoder, time_ns, value, m3_slice(NULL, 0), &plan, out);
+	*written = write_record(encoder, time_ns, value, m3_slice(NULL, 0), &plan, true, out);
 	return M3_OK;
 }
 

@@ -19,6 +19,9 @@
 #define M3I_MAX_MULTIPLIER 6u
 #define M3I_TWO_63 9223372036854775808.0
 
+/* For what must be inlined, so that state passed by pointer stays in registers. */
+#define M3I_INLINE static inline __attribute__((always_inline))
+
 static const double m3i_power_of_10[] = {1, 10, 100, 1e3, 1e4, 1e5, 1e6};
 
 /* Leading and trailing zero bits, with clz(0) = 64 and ctz(0) = 0. */
