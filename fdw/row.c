@@ -1,0 +1,722 @@
+/*
+ * A row finds its series through a cache, whose key is the raw bytes of the columns
+ * that make the series: first the previous row's series, then a hash table.
+ * Only a key not seen before is turned into tags, an id and a series number.
+ * The key is exact but not canonical: one value in two forms costs a second entry.
+ *
+ * A wide row has one key and one group of series, one for each value column;
+ * they are named when a row first has a value for them.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "fdw/fdw.h"
+#include "fdw/row.h"
+#include "server/server.h"
+
+#define NO_SERIES PG_UINT32_MAX
+#define FIRST_TABLE_SIZE 64
+/* Bytes of cache after which it begins anew: the transaction knows the series. */
+#define CACHE_MAX_SIZE ((Size) 64 * 1024 * 1024)
+
+typedef struct SeriesGroup
+{
+	uint32		hash;
+	uint32		key_size;
+	const char *key;
+	uint32		series[FLEXIBLE_ARRAY_MEMBER];	/* by value column */
+} SeriesGroup;
+
+/* A column that is part of the key. */
+typedef struct KeyColumn
+{
+	AttrNumber	attnum;
+	int16		length;
+	bool		by_value;
+} KeyColumn;
+
+struct M3dbRowWriter
+{
+	const M3dbTable *table;
+	MemoryContext context;		/* all of it */
+	MemoryContext scratch;		/* for one row that needs work */
+	M3Txn	   *txn;
+	uint32		namespace_number;
+	CommandId	command;
+	int			attnum_max;		/* last column to look at */
+	int64		min_ns;			/* times allowed: [min, end) */
+	int64		end_ns;
+
+	int			key_count;
+	KeyColumn  *keys;
+	char	   *key;			/* of the current row */
+	Size		key_capacity;
+
+	SeriesGroup *last;			/* of the previous row, or NULL */
+	MemoryContext cache_context;
+	Size		cache_size;
+	SeriesGroup **groups;		/* open addressing */
+	uint32		group_count;
+	uint32		group_capacity; /* power of two; 0: none yet */
+};
+
+/* ---- creation ---- */
+
+static void
+add_key(M3dbRowWriter *writer, AttrNumber attnum)
+{
+	KeyColumn  *key;
+
+	if (attnum == InvalidAttrNumber)
+		return;
+	key = &writer->keys[writer->key_count++];
+	key->attnum = attnum;
+	get_typlenbyval(writer->table->columns[attnum - 1].type_id, &key->length,
+					&key->by_value);
+}
+
+/* A namespace with data keeps its block size when no table asks for one. */
+static M3Status
+open_namespace(M3dbRowWriter *writer, int64 *block_size_ns, M3Error *err)
+{
+	const M3dbTable *table = writer->table;
+	M3NamespaceOptions options = table->options;
+	M3NamespaceInfo info;
+	M3Status	status;
+
+	status = m3_txn_namespace(writer->txn, table->namespace_name, &options,
+							  &table->root_options, &writer->namespace_number, err);
+	if (status == M3_CONFLICT && !table->block_size_given &&
+		m3_namespace_info(m3db_database(), table->namespace_name, &info, NULL) == M3_OK &&
+		info.options.block_size_ns != options.block_size_ns)
+	{
+		options.block_size_ns = info.options.block_size_ns;
+		options.buffer_past_ns = Min(options.buffer_past_ns, options.block_size_ns / 2);
+		options.buffer_future_ns = Min(options.buffer_future_ns, options.block_size_ns / 2);
+		status = m3_txn_namespace(writer->txn, table->namespace_name, &options,
+								  &table->root_options, &writer->namespace_number, err);
+	}
+	*block_size_ns = options.block_size_ns;
+	return status;
+}
+
+M3dbRowWriter *
+m3db_row_writer_create(const M3dbTable *table)
+{
+	M3Txn	   *txn = m3db_xact_txn();
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "m3db row writer",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	M3dbRowWriter *writer = palloc0(sizeof(M3dbRowWriter));
+	int64		block_size_ns;
+	M3Error		err = {0};
+
+	writer->table = table;
+	writer->context = context;
+	writer->txn = txn;
+	writer->scratch = AllocSetContextCreate(context, "m3db row", ALLOCSET_SMALL_SIZES);
+	writer->cache_context = AllocSetContextCreate(context, "m3db series cache",
+												  ALLOCSET_SMALL_MINSIZE,
+												  ALLOCSET_SMALL_INITSIZE,
+												  ALLOCSET_DEFAULT_MAXSIZE);
+	/* the points are not seen by the command that writes them */
+	writer->command = GetCurrentCommandId(true);
+	m3db_check(open_namespace(writer, &block_size_ns, &err), &err);
+	m3_time_range(block_size_ns, &writer->min_ns, &writer->end_ns);
+
+	writer->keys = palloc((table->tag_count + 2) * sizeof(KeyColumn));
+	add_key(writer, table->id_attnum);
+	add_key(writer, table->tags_attnum);
+	for (int i = 0; i < table->tag_count; i++)
+		add_key(writer, table->tag_attnums[i]);
+	writer->attnum_max = table->column_count;
+	writer->key_capacity = 256;
+	writer->key = palloc(writer->key_capacity);
+	MemoryContextSwitchTo(old_context);
+	return writer;
+}
+
+void
+m3db_row_writer_free(M3dbRowWriter *writer)
+{
+	MemoryContextDelete(writer->context);
+}
+
+/* ---- keys ---- */
+
+static inline char *
+reserve_key(M3dbRowWriter *writer, Size used, Size more)
+{
+	if (unlikely(used + more > writer->key_capacity))
+	{
+		writer->key_capacity = Max(writer->key_capacity * 2, used + more);
+		writer->key = repalloc_huge(writer->key, writer->key_capacity);
+	}
+	return writer->key + used;
+}
+
+static Size
+put_varlena(M3dbRowWriter *writer, Size used, Datum value)
+{
+	struct varlena *bytes = (struct varlena *) DatumGetPointer(value);
+	struct varlena *plain = bytes;
+	uint32		size;
+	char	   *out;
+
+	if (VARATT_IS_EXTERNAL(bytes) || VARATT_IS_COMPRESSED(bytes))
+	{
+		MemoryContext old_context = MemoryContextSwitchTo(writer->scratch);
+
+		plain = pg_detoast_datum_packed(bytes);
+		MemoryContextSwitchTo(old_context);
+	}
+	size = (uint32) VARSIZE_ANY_EXHDR(plain);
+	out = reserve_key(writer, used, sizeof(size) + size);
+	memcpy(out, &size, sizeof(size));
+	memcpy(out + sizeof(size), VARDATA_ANY(plain), size);
+	if (plain != bytes)
+		MemoryContextReset(writer->scratch);
+	return used + sizeof(size) + size;
+}
+
+/* Puts the key of the row together; returns its size. */
+static inline Size
+make_key(M3dbRowWriter *writer, const TupleTableSlot *slot)
+{
+	Size		used = 0;
+
+	for (int i = 0; i < writer->key_count; i++)
+	{
+		const KeyColumn *key = &writer->keys[i];
+		Datum		value = slot->tts_values[key->attnum - 1];
+		bool		isnull = slot->tts_isnull[key->attnum - 1];
+
+		*reserve_key(writer, used, 1) = isnull;
+		used++;
+		if (isnull)
+			continue;
+		if (key->by_value)
+		{
+			memcpy(reserve_key(writer, used, sizeof(Datum)), &value, sizeof(Datum));
+			used += sizeof(Datum);
+		}
+		else if (key->length > 0)
+		{
+			memcpy(reserve_key(writer, used, key->length), DatumGetPointer(value), key->length);
+			used += key->length;
+		}
+		else
+			used = put_varlena(writer, used, value);
+	}
+	return used;
+}
+
+/* ---- tags ---- */
+
+static M3Slice
+utf8_slice(const char *text, Size size)
+{
+	const char *utf8 = pg_server_to_any(text, (int) size, PG_UTF8);
+
+	return m3_slice(utf8, utf8 == text ? size : strlen(utf8));
+}
+
+/* The text of a tag column that is not NULL; in the current context. */
+static M3Slice
+tag_text(const M3dbColumn *column, Datum value)
+{
+	char	   *text;
+
+	if (column->type_id == TEXTOID || column->type_id == VARCHAROID)
+	{
+		struct varlena *bytes = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(value));
+
+		return utf8_slice(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	}
+	text = OutputFunctionCall(unconstify(FmgrInfo *, &column->output), value);
+	return utf8_slice(text, strlen(text));
+}
+
+static void pg_attribute_noreturn()
+refuse_tags(const M3dbTable *table, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid tags in column \"%s\" of foreign table \"%s\"",
+					table->columns[table->tags_attnum - 1].name, get_rel_name(table->relid)),
+			 errdetail("%s", detail)));
+	pg_unreachable();
+}
+
+static const char *
+json_kind(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvNumeric:
+			return "a number";
+		case jbvBool:
+			return "a boolean";
+		case jbvBinary:
+			return JsonContainerIsArray(value->val.binary.data) ? "an array" : "an object";
+		default:
+			return "something else";
+	}
+}
+
+/* Does the table give the tag in another way than by the jsonb column? */
+static const char *
+owner_of_tag(const M3dbTable *table, M3Slice name)
+{
+	const M3dbColumn *value = &table->columns[table->value_attnums[0] - 1];
+
+	for (int i = 0; i < table->tag_count; i++)
+	{
+		const M3dbColumn *column = &table->columns[table->tag_attnums[i] - 1];
+
+		if (m3_slice_equal(column->tag, name))
+			return column->name;
+	}
+	if (value->tag.size > 0 && m3_slice_equal(name, m3_slice_cstr(M3_TAG_METRIC_NAME)))
+		return value->name;
+	return NULL;
+}
+
+/* One key of the object.  NULL: the tag is absent. */
+static void
+add_json_tag(const M3dbTable *table, const JsonbValue *key, const JsonbValue *value,
+			 M3Tag *tags, size_t *count)
+{
+	M3Slice		name = utf8_slice(key->val.string.val, key->val.string.len);
+	const char *owner;
+
+	if (value->type == jbvNull)
+		return;
+	if (value->type != jbvString)
+		refuse_tags(table,
+					psprintf("The value of \"%s\" is %s; tags are strings, or null for none.",
+							 pnstrdup(key->val.string.val, key->val.string.len),
+							 json_kind(value)));
+	owner = owner_of_tag(table, name);
+	if (owner != NULL)
+		refuse_tags(table,
+					psprintf("Tag \"%s\" comes from column \"%s\".",
+							 pnstrdup(key->val.string.val, key->val.string.len), owner));
+	tags[*count].name = name;
+	tags[*count].value = utf8_slice(value->val.string.val, value->val.string.len);
+	(*count)++;
+}
+
+static void
+add_json_tags(const M3dbTable *table, Jsonb *object, M3Tag *tags, size_t *count)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		add_json_tag(table, &key, &value, tags, count);
+	}
+}
+
+/*
+ * The row's tags, unsorted, in the current context, with room for one more; a series' own
+ * __name__ is not among them.
+ */
+static M3Tag *
+collect_tags(const M3dbRowWriter *writer, const TupleTableSlot *slot, size_t *count)
+{
+	const M3dbTable *table = writer->table;
+	AttrNumber	tags_attnum = table->tags_attnum;
+	Jsonb	   *object = NULL;
+	Size		room = table->tag_count + 1;
+	M3Tag	   *tags;
+
+	if (tags_attnum != InvalidAttrNumber && !slot->tts_isnull[tags_attnum - 1])
+	{
+		object = DatumGetJsonbP(slot->tts_values[tags_attnum - 1]);
+		if (!JB_ROOT_IS_OBJECT(object))
+			refuse_tags(table, "It must be an object, such as {\"host\": \"web-1\"}.");
+		room += JB_ROOT_COUNT(object);
+	}
+	tags = palloc(room * sizeof(M3Tag));
+	*count = 0;
+	for (int i = 0; i < table->tag_count; i++)
+	{
+		const M3dbColumn *column = &table->columns[table->tag_attnums[i] - 1];
+
+		if (slot->tts_isnull[column->attnum - 1])
+			continue;
+		tags[*count].name = column->tag;
+		tags[*count].value = tag_text(column, slot->tts_values[column->attnum - 1]);
+		(*count)++;
+	}
+	if (object != NULL)
+		add_json_tags(table, object, tags, count);
+	return tags;
+}
+
+/* ---- series ---- */
+
+/* The given id, or the one made of the tags; in the current context. */
+static M3Slice
+series_id(const M3dbRowWriter *writer, const TupleTableSlot *slot, const M3Tag *tags,
+		  size_t count)
+{
+	AttrNumber	attnum = writer->table->id_attnum;
+	uint8_t    *id = NULL;
+	size_t		capacity = 0;
+	size_t		size = 0;
+	M3Error		err = {0};
+
+	if (attnum != InvalidAttrNumber)
+		return tag_text(&writer->table->columns[attnum - 1], slot->tts_values[attnum - 1]);
+	m3db_check(m3_id_quoted(tags, count, m3db_memory(CurrentMemoryContext), &id, &capacity,
+							&size, &err),
+			   &err);
+	return m3_slice(id, size);
+}
+
+/* Names the series of one value column; tags has room for one more. */
+static uint32
+resolve_series(const M3dbRowWriter *writer, const TupleTableSlot *slot,
+			   const M3dbColumn *column, const M3Tag *row_tags, size_t row_count)
+{
+	size_t		count = row_count;
+	M3Tag	   *tags = palloc((row_count + 1) * sizeof(M3Tag));
+	uint8_t    *encoded;
+	size_t		size;
+	M3Slice		id;
+	uint32_t	series;
+	M3Error		err = {0};
+
+	memcpy(tags, row_tags, row_count * sizeof(M3Tag));
+	if (column->tag.size > 0)
+	{
+		tags[count].name = m3_slice_cstr(M3_TAG_METRIC_NAME);
+		tags[count].value = column->tag;
+		count++;
+	}
+	m3_tags_sort(tags, count);
+	m3db_check(m3_tags_validate(tags, count, &err), &err);
+	id = series_id(writer, slot, tags, count);
+	size = m3_tags_encoded_size(tags, count);
+	encoded = palloc(Max(size, 1));
+	m3_tags_encode(tags, count, encoded);
+	m3db_check(m3_txn_series(writer->txn, writer->namespace_number, id,
+							 m3_slice(encoded, size), &series, &err),
+			   &err);
+	return series;
+}
+
+/* Names the series the row has values for and the group does not know. */
+static void
+resolve_group(M3dbRowWriter *writer, const TupleTableSlot *slot, SeriesGroup *group)
+{
+	const M3dbTable *table = writer->table;
+	MemoryContext old_context = MemoryContextSwitchTo(writer->scratch);
+	size_t		count;
+	M3Tag	   *tags = collect_tags(writer, slot, &count);
+
+	for (int i = 0; i < table->value_count; i++)
+	{
+		AttrNumber	attnum = table->value_attnums[i];
+
+		if (group->series[i] == NO_SERIES && !slot->tts_isnull[attnum - 1])
+			group->series[i] = resolve_series(writer, slot, &table->columns[attnum - 1],
+											  tags, count);
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(writer->scratch);
+}
+
+/* ---- cache ---- */
+
+static void
+forget_groups(M3dbRowWriter *writer)
+{
+	MemoryContextReset(writer->cache_context);
+	writer->groups = NULL;
+	writer->group_count = 0;
+	writer->group_capacity = 0;
+	writer->cache_size = 0;
+	writer->last = NULL;
+}
+
+static void
+put_group(SeriesGroup **groups, uint32 capacity, SeriesGroup *group)
+{
+	uint32		i = group->hash & (capacity - 1);
+
+	while (groups[i] != NULL)
+		i = (i + 1) & (capacity - 1);
+	groups[i] = group;
+}
+
+static void
+grow_groups(M3dbRowWriter *writer)
+{
+	uint32		capacity = Max(writer->group_capacity * 2, FIRST_TABLE_SIZE);
+	SeriesGroup **groups = MemoryContextAllocZero(writer->cache_context,
+												  capacity * sizeof(SeriesGroup *));
+
+	for (uint32 i = 0; i < writer->group_capacity; i++)
+	{
+		if (writer->groups[i] != NULL)
+			put_group(groups, capacity, writer->groups[i]);
+	}
+	if (writer->groups != NULL)
+		pfree(writer->groups);
+	writer->groups = groups;
+	writer->group_capacity = capacity;
+}
+
+static SeriesGroup *
+add_group(M3dbRowWriter *writer, uint32 hash, Size key_size)
+{
+	int			value_count = writer->table->value_count;
+	Size		size = offsetof(SeriesGroup, series) + value_count * sizeof(uint32);
+	SeriesGroup *group;
+	char	   *key;
+
+	if (writer->cache_size > CACHE_MAX_SIZE)
+		forget_groups(writer);
+	if ((writer->group_count + 1) * 2 > writer->group_capacity)
+		grow_groups(writer);
+	group = MemoryContextAllocExtended(writer->cache_context, size + key_size,
+									   MCXT_ALLOC_HUGE);
+	key = (char *) group + size;
+	memcpy(key, writer->key, key_size);
+	group->hash = hash;
+	group->key = key;
+	group->key_size = (uint32) key_size;
+	for (int i = 0; i < value_count; i++)
+		group->series[i] = NO_SERIES;
+	put_group(writer->groups, writer->group_capacity, group);
+	writer->group_count++;
+	writer->cache_size += size + key_size + 2 * sizeof(SeriesGroup *);
+	return group;
+}
+
+static inline bool
+has_key(const SeriesGroup *group, const M3dbRowWriter *writer, Size key_size)
+{
+	return group->key_size == key_size && memcmp(group->key, writer->key, key_size) == 0;
+}
+
+/* The group of a key that is not the previous row's. */
+static SeriesGroup *
+find_group(M3dbRowWriter *writer, Size key_size)
+{
+	uint32		hash = hash_bytes((const unsigned char *) writer->key, (int) key_size);
+	uint32		mask = writer->group_capacity - 1;
+
+	if (writer->group_capacity == 0)
+		return add_group(writer, hash, key_size);
+	for (uint32 i = hash & mask; writer->groups[i] != NULL; i = (i + 1) & mask)
+	{
+		SeriesGroup *group = writer->groups[i];
+
+		if (group->hash == hash && has_key(group, writer, key_size))
+			return group;
+	}
+	return add_group(writer, hash, key_size);
+}
+
+/* ---- points ---- */
+
+static void pg_attribute_noreturn()
+refuse_null(const M3dbTable *table, AttrNumber attnum, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("null %s in column \"%s\" of foreign table \"%s\"", what,
+					table->columns[attnum - 1].name, get_rel_name(table->relid)),
+			 errdetail("A datapoint needs a series, a time and a value.")));
+	pg_unreachable();
+}
+
+static void pg_attribute_noreturn()
+refuse_no_value(const M3dbTable *table)
+{
+	if (!table->wide)
+		refuse_null(table, table->value_attnums[0], "value");
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("row for foreign table \"%s\" has no value at all",
+					get_rel_name(table->relid)),
+			 errdetail("All of its value columns are null; a datapoint needs a series, a time and a value.")));
+	pg_unreachable();
+}
+
+static void pg_attribute_noreturn()
+refuse_time(const M3dbRowWriter *writer, int64 time_ns)
+{
+	char	   *min = pstrdup(timestamptz_to_str(m3db_time_from_ns(writer->min_ns)));
+	char	   *end = pstrdup(timestamptz_to_str(m3db_time_from_ns(writer->end_ns)));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("time out of range for foreign table \"%s\": \"%s\"",
+					get_rel_name(writer->table->relid),
+					timestamptz_to_str(m3db_time_from_ns(time_ns))),
+			 errdetail("With its block size it can hold times from %s up to, not including, %s.",
+					   min, end)));
+	pg_unreachable();
+}
+
+static inline int64
+row_time(const M3dbRowWriter *writer, const TupleTableSlot *slot)
+{
+	const M3dbTable *table = writer->table;
+	int			i = table->time_attnum - 1;
+	int64		time_ns;
+
+	if (unlikely(slot->tts_isnull[i]))
+		refuse_null(table, table->time_attnum, "time");
+	time_ns = DatumGetInt64(slot->tts_values[i]);
+	if (table->columns[i].role == M3DB_ROLE_TIME)
+		time_ns = m3db_time_to_ns(time_ns);
+	if (unlikely(time_ns < writer->min_ns || time_ns >= writer->end_ns))
+		refuse_time(writer, time_ns);
+	return time_ns;
+}
+
+static M3TimeUnit
+row_unit(const M3dbRowWriter *writer, const TupleTableSlot *slot, int64 time_ns)
+{
+	const M3dbTable *table = writer->table;
+	int			i = table->unit_attnum - 1;
+	MemoryContext old_context;
+	M3TimeUnit	unit;
+	char	   *name;
+
+	if (slot->tts_isnull[i])
+		return M3_UNIT_NONE;
+	old_context = MemoryContextSwitchTo(writer->scratch);
+	name = TextDatumGetCString(slot->tts_values[i]);
+	unit = m3_unit_from_name(name);
+	if (unit == M3_UNIT_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid time unit in column \"%s\" of foreign table \"%s\": \"%s\"",
+						table->columns[i].name, get_rel_name(table->relid), name),
+				 errdetail("It must be s, ms, us, ns or null."),
+				 errhint("If the column is not the unit of the time, give it option role 'tag'.")));
+	if (time_ns % m3_unit_ns(unit) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time unit \"%s\" in column \"%s\" of foreign table \"%s\" is too coarse for the row's time",
+						name, table->columns[i].name, get_rel_name(table->relid)),
+				 errdetail("The time would not be stored exactly."),
+				 errhint("Use a finer unit, or null to have one chosen.")));
+	pfree(name);
+	MemoryContextSwitchTo(old_context);
+	return unit;
+}
+
+/* May point into scratch memory: valid until the next row. */
+static M3Slice
+row_annotation(const M3dbRowWriter *writer, const TupleTableSlot *slot)
+{
+	const M3dbTable *table = writer->table;
+	int			i = table->annotation_attnum - 1;
+	MemoryContext old_context;
+	struct varlena *bytes;
+	Size		size;
+
+	if (slot->tts_isnull[i])
+		return m3_slice(NULL, 0);
+	old_context = MemoryContextSwitchTo(writer->scratch);
+	bytes = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(slot->tts_values[i]));
+	MemoryContextSwitchTo(old_context);
+	size = VARSIZE_ANY_EXHDR(bytes);
+	if (size > M3_ANNOTATION_MAX_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("annotation in column \"%s\" of foreign table \"%s\" is too long",
+						table->columns[i].name, get_rel_name(table->relid)),
+				 errdetail("It has %zu bytes; the limit is %d.", size, M3_ANNOTATION_MAX_SIZE)));
+	return m3_slice(VARDATA_ANY(bytes), size);
+}
+
+static inline SeriesGroup *
+row_group(M3dbRowWriter *writer, const TupleTableSlot *slot)
+{
+	Size		key_size = make_key(writer, slot);
+
+	if (unlikely(writer->last == NULL || !has_key(writer->last, writer, key_size)))
+		writer->last = find_group(writer, key_size);
+	return writer->last;
+}
+
+/* Are the series named that the row has values for?  Refuses a row without any. */
+static inline bool
+is_resolved(const M3dbRowWriter *writer, const TupleTableSlot *slot, const SeriesGroup *group)
+{
+	const M3dbTable *table = writer->table;
+	bool		has_value = false;
+	bool		resolved = true;
+
+	for (int i = 0; i < table->value_count; i++)
+	{
+		if (slot->tts_isnull[table->value_attnums[i] - 1])
+			continue;
+		has_value = true;
+		resolved &= group->series[i] != NO_SERIES;
+	}
+	if (unlikely(!has_value))
+		refuse_no_value(table);
+	return resolved;
+}
+
+void
+m3db_row_write(M3dbRowWriter *writer, TupleTableSlot *slot)
+{
+	const M3dbTable *table = writer->table;
+	M3Slice		annotation = {NULL, 0};
+	M3TimeUnit	unit = M3_UNIT_NONE;
+	SeriesGroup *group;
+	int64		time_ns;
+	M3Error		err;
+
+	slot_getsomeattrs(slot, writer->attnum_max);
+	time_ns = row_time(writer, slot);
+	if (table->id_attnum != InvalidAttrNumber && slot->tts_isnull[table->id_attnum - 1])
+		refuse_null(table, table->id_attnum, "series id");
+	group = row_group(writer, slot);
+	if (unlikely(!is_resolved(writer, slot, group)))
+		resolve_group(writer, slot, group);
+	if (table->unit_attnum != InvalidAttrNumber)
+		unit = row_unit(writer, slot, time_ns);
+	if (table->annotation_attnum != InvalidAttrNumber)
+		annotation = row_annotation(writer, slot);
+	for (int i = 0; i < table->value_count; i++)
+	{
+		int			column = table->value_attnums[i] - 1;
+
+		if (slot->tts_isnull[column])
+			continue;
+		m3db_check(m3_txn_write(writer->txn, group->series[i], time_ns,
+								DatumGetFloat8(slot->tts_values[column]), unit, annotation,
+								writer->command, &err),
+				   &err);
+	}
+	if (annotation.size > 0)
+		MemoryContextReset(writer->scratch);
+}

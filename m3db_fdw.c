@@ -1,0 +1,57 @@
+/*
+ * The module's entry points.
+ *
+ * Without preloading, the library can be loaded and its SQL objects created (a
+ * restored dump needs that), but any use of the engine raises an error.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "foreign/fdwapi.h"
+
+#include "compat.h"
+#include "fdw/fdw.h"
+#include "m3db_fdw.h"
+#include "server/server.h"
+
+M3DB_MODULE_MAGIC("m3db_fdw", M3DB_VERSION);
+
+PG_FUNCTION_INFO_V1(m3db_fdw_handler);
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	m3db_guc_init();
+	m3db_shmem_init();
+	m3db_worker_register();
+}
+
+Datum
+m3db_fdw_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	routine->GetForeignRelSize = m3db_GetForeignRelSize;
+	routine->GetForeignPaths = m3db_GetForeignPaths;
+	routine->GetForeignPlan = m3db_GetForeignPlan;
+
+	routine->BeginForeignScan = m3db_BeginForeignScan;
+	routine->IterateForeignScan = m3db_IterateForeignScan;
+	routine->ReScanForeignScan = m3db_ReScanForeignScan;
+	routine->EndForeignScan = m3db_EndForeignScan;
+	routine->IsForeignScanParallelSafe = m3db_IsForeignScanParallelSafe;
+	routine->ExplainForeignScan = m3db_ExplainForeignScan;
+
+	routine->IsForeignRelUpdatable = m3db_IsForeignRelUpdatable;
+	routine->AddForeignUpdateTargets = m3db_AddForeignUpdateTargets;
+	routine->PlanForeignModify = m3db_PlanForeignModify;
+	routine->BeginForeignModify = m3db_BeginForeignModify;
+	routine->ExecForeignInsert = m3db_ExecForeignInsert;
+	routine->EndForeignModify = m3db_EndForeignModify;
+	routine->BeginForeignInsert = m3db_BeginForeignInsert;
+	routine->EndForeignInsert = m3db_EndForeignInsert;
+
+	PG_RETURN_POINTER(routine);
+}
