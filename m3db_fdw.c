@@ -26,6 +26,11 @@ _PG_init(void)
 	m3db_guc_init();
 	m3db_shmem_init();
 	m3db_worker_register();
+
+	/* Transaction callbacks run last registered first.  Ours should come last: after it the
+	 * points are durable, and others may still raise errors.  Backends inherit
+	 * what the postmaster registers. */
+	m3db_xact_init();
 }
 
 Datum

@@ -199,13 +199,17 @@ m3db_database(void)
 M3Database *
 m3db_database_if_ready(void)
 {
+	M3Database *db;
+
 	if (current == NULL)
 	{
 		if (m3db_control == NULL || !IsUnderPostmaster || IsBinaryUpgrade ||
 			RecoveryInProgress() ||
 			pg_atomic_read_u32(&m3db_control->closing) != 0)
 			return NULL;
-		current = open_current();
+		if (m3_database_open(m3db_engine(), MyDatabaseId, &db, NULL) != M3_OK)
+			return NULL;
+		current = db;
 	}
 	if (m3_database_state(current) == M3_ROOT_NEW)
 		m3db_worker_wake();

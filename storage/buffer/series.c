@@ -4,6 +4,7 @@
 
 #include "storage/base/bytes.h"
 #include "storage/base/hash.h"
+#include "storage/buffer/buffer_private.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
@@ -14,9 +15,6 @@
 #define SLOT_REF_BITS 40
 #define SLOT_REF_MASK ((UINT64_C(1) << SLOT_REF_BITS) - 1)
 #define STRIPE_FIRST_CAPACITY 8u
-
-/* More streams than this in one bucket are merged while they are written. */
-#define BUCKET_MAX_STREAMS 16u
 
 uint32_t
 m3_series_hash(M3Ref namespace_ref, M3Slice id)
@@ -161,18 +159,6 @@ remove_slot(M3Arena *arena, M3Stripe *stripe, uint32_t hash, M3Ref ref)
 	stripe->count--;
 }
 
-static void
-free_streams(M3Arena *arena, M3Env *env, M3Ref ref)
-{
-	while (ref != 0)
-	{
-		M3Ref		next = ((M3Stream *) m3_arena_at(arena, ref))->next;
-
-		m3_stream_free(arena, env, ref);
-		ref = next;
-	}
-}
-
 void
 m3_series_drop(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref)
 {
@@ -181,7 +167,7 @@ m3_series_drop(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref)
 
 	remove_slot(arena, stripe, series->hash, ref);
 	for (uint32_t i = 0; i < series->bucket_count; i++)
-		free_streams(arena, env, buckets[i].first_stream);
+		m3i_bucket_free_streams(arena, env, buckets[i].first_stream);
 	m3_arena_free(arena, env, series->buckets);
 	m3_arena_free(arena, env, ref);
 }
@@ -296,14 +282,8 @@ m3_series_write(M3Arena *arena, M3Env *env, M3Series *series, int64_t block_star
 	}
 	if (stream == NULL || point->time_ns <= stream->last_ns)
 	{
-		if (bucket->stream_count >= BUCKET_MAX_STREAMS &&
-			m3_bucket_merge(arena, env, bucket, horizon, memory, NULL) == M3_OK)
-		{
-			effect->merges++;
-			stream = m3_arena_at(arena, bucket->first_stream);
-		}
-		if (stream == NULL || point->time_ns <= stream->last_ns)
-			M3_TRY(add_stream(arena, env, bucket, &stream, err));
+		m3i_bucket_merge_last(arena, env, bucket, horizon, memory, effect);
+		M3_TRY(add_stream(arena, env, bucket, &stream, err));
 	}
 	before = stream->encoder.emitted;
 	M3_TRY(m3_stream_append(arena, env, stream, point, sequence, horizon, err));
@@ -349,110 +329,4 @@ m3_series_take_back(M3Arena *arena, M3Env *env, M3Series *series, uint64_t seque
 		}
 	}
 	return result;
-}
-
-/* All streams of the bucket, settled, as one ascending set.  Annotations stay
- * in one, which therefore is not cleared between the streams. */
-static M3Status
-read_settled(M3Arena *arena, const M3Bucket *bucket, M3Points *all, M3Points *one,
-			 M3Points *merged, M3Memory *memory, M3Error *err)
-{
-	for (M3Ref ref = bucket->first_stream; ref != 0;)
-	{
-		M3Stream   *stream = m3_arena_at(arena, ref);
-		const M3Run *runs = m3_stream_runs(arena, stream);
-		uint32_t	count = m3_stream_count(stream);
-		uint8_t    *copy = m3_alloc(memory, m3_stream_copy_size(stream));
-		uint32_t   *flips = m3_alloc(memory, (2 * stream->run_count + 1) * sizeof(uint32_t));
-		size_t		flip_count = 0;
-		uint32_t	from = stream->settled;
-		M3Status	status;
-		M3Points	swap;
-
-		for (uint32_t i = 0; flips != NULL && i < stream->run_count; i++)
-		{
-			if (runs[i].dead)
-			{
-				flips[flip_count++] = from;
-				flips[flip_count++] = runs[i].end;
-			}
-			from = runs[i].end;
-		}
-		one->count = 0;
-		status = copy == NULL || flips == NULL ? m3_error(err, M3_NO_MEMORY, "out of memory") :
-			m3_points_decode(one, copy, m3_stream_copy(arena, stream, copy), count,
-							 flips, flip_count, err);
-		m3_free(memory, copy);
-		m3_free(memory, flips);
-		M3_TRY(status);
-		M3_TRY(m3_points_merge(merged, all, one, err));
-		swap = *all;
-		*all = *merged;
-		*merged = swap;
-		ref = stream->next;
-	}
-	return M3_OK;
-}
-
-static M3Status
-write_settled(M3Arena *arena, M3Env *env, M3Ref ref, const M3Points *points, M3Error *err)
-{
-	M3Stream   *stream = m3_arena_at(arena, ref);
-
-	for (size_t i = 0; i < points->count; i++)
-	{
-		M3Point		point = {
-			.time_ns = points->times_ns[i],
-			.value = points->values[i],
-			.unit = (M3TimeUnit) points->units[i],
-			.annotation = points->annotations[i]
-		};
-
-		M3_TRY(m3_stream_append(arena, env, stream, &point, 0, 0, err));
-	}
-	return M3_OK;
-}
-
-M3Status
-m3_bucket_merge(M3Arena *arena, M3Env *env, M3Bucket *bucket, uint64_t horizon,
-				M3Memory *memory, M3Error *err)
-{
-	M3Status	status = M3_OK;
-	M3Points	all;
-	M3Points	one;
-	M3Points	merged;
-	M3Ref		ref = 0;
-
-	for (M3Ref next = bucket->first_stream; next != 0;)
-	{
-		M3Stream   *stream = m3_arena_at(arena, next);
-
-		if (!m3_stream_settle(arena, stream, horizon))
-			return m3_error(err, M3_NOT_FOUND, "a snapshot still needs the streams apart");
-		next = stream->next;
-	}
-	m3_points_init(&all, memory, true);
-	m3_points_init(&one, memory, true);
-	m3_points_init(&merged, memory, true);
-
-	M3_GOTO(read_settled(arena, bucket, &all, &one, &merged, memory, err));
-	ref = m3_stream_create(arena, env, bucket->start_ns);
-	if (ref == 0)
-	{
-		status = m3_error(err, M3_FULL, "no room for points in the buffer arena");
-		goto done;
-	}
-	M3_GOTO(write_settled(arena, env, ref, &all, err));
-	free_streams(arena, env, bucket->first_stream);
-	bucket->first_stream = ref;
-	bucket->last_stream = ref;
-	bucket->stream_count = 1;
-	ref = 0;
-done:
-	if (ref != 0)
-		m3_stream_free(arena, env, ref);
-	m3_points_free(&all);
-	m3_points_free(&one);
-	m3_points_free(&merged);
-	return status;
 }

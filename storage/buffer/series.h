@@ -98,11 +98,13 @@ extern uint32_t m3_series_lower_bound(const M3Arena *arena, const M3Series *seri
 /* What a write did, for counters. */
 typedef struct M3WriteEffect
 {
-	uint64_t	points;
-	int64_t		bytes;			/* arena bytes of streams, may be negative after a merge */
+	int64_t		points;			/* added, before merging */
+	int64_t		bytes;
 	uint64_t	new_buckets;
 	uint64_t	dropped_repeats;
-	uint64_t	merges;
+	/* of merges on the way, which stay even if the batch is taken back; negative */
+	int64_t		merged_points;
+	int64_t		merged_bytes;
 } M3WriteEffect;
 
 /*

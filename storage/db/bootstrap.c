@@ -48,6 +48,12 @@ typedef struct Bootstrap
 static void
 report(const Bootstrap *b, const char *message)
 {
+	M3Database *db = b->db;
+	M3RootProgress *progress = &db->root->progress;
+
+	db->env->lock(db->env, M3_LOCK_ENGINE, M3_LOCK_EXCLUSIVE);
+	snprintf(progress->message, sizeof(progress->message), "%s", message);
+	db->env->unlock(db->env, M3_LOCK_ENGINE);
 	if (b->hooks != NULL && b->hooks->report != NULL)
 		b->hooks->report(b->hooks->context, message);
 }

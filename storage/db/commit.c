@@ -403,6 +403,23 @@ note_logged(Commit *commit, const M3LogPosition *position)
 	}
 }
 
+/* What remains of a batch that was taken back. */
+static void
+count_merges(M3Txn *txn)
+{
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+
+		ns->effect.points = 0;
+		ns->effect.bytes = 0;
+		if (ns->ref != 0)
+			m3i_namespace_count_write(txn->db, m3_arena_at(txn->db->arena, ns->ref), &ns->effect,
+									  INT64_MAX, INT64_MIN);
+		memset(&ns->effect, 0, sizeof(ns->effect));
+	}
+}
+
 static M3Status
 commit_locked(Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition *position,
 			  M3Error *err)
@@ -419,6 +436,7 @@ commit_locked(Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition 
 	{
 		for_each_series(txn, true);
 		m3i_batch_end(commit->db);
+		count_merges(txn);
 		return status;
 	}
 	txn->staged = true;
@@ -436,7 +454,8 @@ count_batch(M3Txn *txn)
 		M3TxnNamespace *ns = &txn->namespaces[i];
 		int64_t		size = ns->options.block_size_ns;
 
-		if (ns->batch_min_ns <= ns->batch_max_ns)
+		ns->counted = ns->batch_min_ns <= ns->batch_max_ns;
+		if (ns->counted)
 			m3i_namespace_count_write(txn->db, m3_arena_at(txn->db->arena, ns->ref), &ns->effect,
 									  m3_block_start(ns->batch_min_ns, size),
 									  m3_block_start(ns->batch_max_ns, size) + size);
@@ -536,6 +555,21 @@ log_abort(M3Txn *txn)
 	return status == M3_OK;
 }
 
+/* Dead points are not counted, though they take room until a merge. */
+static void
+uncount_batch(M3Txn *txn)
+{
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+
+		if (ns->counted)
+			__atomic_fetch_sub(&((M3NamespaceShared *) m3_arena_at(txn->db->arena, ns->ref))->point_count,
+							   (uint64_t) ns->effect.points, __ATOMIC_RELAXED);
+		ns->counted = false;
+	}
+}
+
 bool
 m3_txn_abort(M3Txn *txn)
 {
@@ -544,6 +578,7 @@ m3_txn_abort(M3Txn *txn)
 	if (!txn->staged)
 		return true;
 	for_each_series(txn, false);
+	uncount_batch(txn);
 	if (txn->logged)
 		logged = log_abort(txn);
 	m3i_batch_end(txn->db);

@@ -165,7 +165,7 @@ m3_database_open(M3Engine *engine, uint32_t root_id, M3Database **result, M3Erro
 	M3Database *db;
 
 	if (number == M3_MAX_ROOTS)
-		return m3_error(err, M3_FULL, "the engine already serves %u databases, its limit",
+		return m3_error(err, M3_UNSUPPORTED, "the engine already serves %u databases, its limit",
 						M3_MAX_ROOTS);
 	if (engine->databases[number] != NULL)
 	{
@@ -259,7 +259,7 @@ discover_one(void *context, const char *name, bool is_directory)
 	id = strtoul(name, &end, 10);
 	if (*end == '\0' && id <= UINT32_MAX &&
 		find_or_add_root(engine, (uint32_t) id) == M3_MAX_ROOTS)
-		return M3_FULL;
+		return M3_UNSUPPORTED;
 	return M3_OK;
 }
 
@@ -269,8 +269,8 @@ m3_engine_discover(M3Engine *engine, M3Error *err)
 	M3Status	status = engine->env->list(engine->env, engine->data_directory,
 										   discover_one, engine, err);
 
-	if (status == M3_FULL)
-		return m3_error(err, M3_FULL, "more than %u databases under \"%s\"",
+	if (status == M3_UNSUPPORTED)
+		return m3_error(err, M3_UNSUPPORTED, "more than %u databases under \"%s\"",
 						M3_MAX_ROOTS, engine->data_directory);
 	return status == M3_NOT_FOUND ? M3_OK : status;
 }

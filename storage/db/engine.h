@@ -87,12 +87,12 @@ typedef struct M3RootProgress
 	uint32_t	files_total;
 	int64_t		started_ns;
 	int64_t		finished_ns;	/* 0 while running */
-	char		message[1024];	/* of the last failure or damage found, or "" */
+	char		message[1024];	/* the failure, or the last damage found, or "" */
 } M3RootProgress;
 
 /*
  * A handle on a root, which is made known to the engine (state NEW) if it is
- * not yet.  Nothing is read or written.  M3_FULL when the engine already has
+ * not yet.  Nothing is read or written.  M3_UNSUPPORTED when the engine already has
  * M3_MAX_ROOTS.  Handles are cached by the engine handle: the same root
  * gives the same handle, freed by m3_engine_detach.
  */

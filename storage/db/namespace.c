@@ -307,8 +307,10 @@ m3i_namespace_count_write(M3Database *db, M3NamespaceShared *ns, const M3WriteEf
 	int64_t		seen = __atomic_load_n(&ns->first_block_ns, __ATOMIC_RELAXED);
 
 	(void) db;
-	__atomic_fetch_add(&ns->point_count, effect->points, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&ns->buffer_size, (uint64_t) effect->bytes, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ns->point_count, (uint64_t) (effect->points + effect->merged_points),
+					   __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ns->buffer_size, (uint64_t) (effect->bytes + effect->merged_bytes),
+					   __ATOMIC_RELAXED);
 	__atomic_fetch_add(&ns->block_count, effect->new_buckets, __ATOMIC_RELAXED);
 	while (first_block_ns < seen &&
 		   !__atomic_compare_exchange_n(&ns->first_block_ns, &seen, first_block_ns, false,

@@ -20,6 +20,7 @@ typedef struct M3TxnNamespace
 	int64_t		batch_min_ns;
 	int64_t		batch_max_ns;
 	M3WriteEffect effect;
+	bool		counted;		/* effect is in the namespace's counters */
 	uint32_t	name_size;
 	uint8_t		name[M3_NAMESPACE_NAME_MAX_SIZE + 1];
 } M3TxnNamespace;

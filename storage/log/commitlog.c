@@ -1,6 +1,6 @@
 #include "storage/log/commitlog_private.h"
 
-#include <stdio.h>
+#include <assert.h>
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
@@ -77,6 +77,7 @@ m3i_commitlog_drain(M3CommitLog *log)
 	uint64_t	written = shared->written;
 	M3Error		err;
 
+	assert(log->file != NULL && log->file_index == shared->active_index);
 	if (written == inserted)
 		return;
 	while (written < inserted)
@@ -152,9 +153,14 @@ m3_commitlog_write_out(M3CommitLog *log, bool sync, M3Error *err)
 	if (m3i_load(&shared->written) >= inserted)
 		return M3_OK;
 	env->lock(env, log->flush_lock, M3_LOCK_EXCLUSIVE);
-	status = shared->written < inserted ? m3i_commitlog_open_file(log, err) : M3_OK;
-	if (status == M3_OK)
-		m3i_commitlog_drain(log);
+	/* the log may have been rotated, or even stopped, while we waited */
+	status = M3_OK;
+	if (shared->written < inserted)
+	{
+		status = m3i_commitlog_open_file(log, err);
+		if (status == M3_OK)
+			m3i_commitlog_drain(log);
+	}
 	env->unlock(env, log->flush_lock);
 	return status;
 }

@@ -240,6 +240,8 @@ read_info(M3LogReader *reader, M3Error *err)
 	M3Slice		body;
 	M3Error		reason;
 
+	/* nothing is valid without it */
+	reader->group.open = true;
 	M3_TRY(next_message(reader, &body, err));
 	if (reader->ended)
 		return m3_error_corrupt(err, reader->path, (int64_t) reader->result.offset,

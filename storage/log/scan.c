@@ -1,4 +1,4 @@
-#include "storage/log/scan.h"
+#include "storage/log/scan_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,48 +7,8 @@
 #error "storage/ must not include PostgreSQL headers"
 #endif
 
-#define PROGRESS_STEP ((uint64_t) 4 * 1024 * 1024)
 #define NAME_PREFIX "commitlog-"
 #define NAME_SUFFIX ".db"
-
-/* A group taken back: its log and first chunk. */
-typedef struct AbortedGroup
-{
-	uint64_t	log_index;
-	uint64_t	offset;
-} AbortedGroup;
-
-typedef struct ListedFile
-{
-	M3LogFile	file;
-	uint64_t	number;			/* last number of the name */
-	bool		has_number;
-} ListedFile;
-
-struct M3LogSet
-{
-	M3Env	   *env;
-	M3Memory   *memory;
-	char		directory[M3_LOG_PATH_SIZE];
-	ListedFile *files;
-	size_t		count;
-	size_t		capacity;
-	AbortedGroup *aborted;		/* sorted once checked */
-	size_t		aborted_count;
-	size_t		aborted_capacity;
-	bool		has_resolved;
-	uint64_t	resolved;
-};
-
-/* How far a pass over all files is, and whom to tell. */
-typedef struct Progress
-{
-	M3LogProgressFn fn;
-	void	   *context;
-	uint64_t	before;			/* bytes of the files done */
-	uint64_t	total;
-	uint64_t	next;			/* to tell again at */
-} Progress;
 
 /* Names */
 
@@ -60,6 +20,12 @@ join_path(char *path, size_t size, const char *directory, const char *name, M3Er
 	if (length < 0 || (size_t) length >= size)
 		return m3_error(err, M3_INVALID, "path of the commit log is too long");
 	return M3_OK;
+}
+
+M3Status
+m3i_log_set_path(const M3LogSet *set, const char *name, char *path, size_t size, M3Error *err)
+{
+	return join_path(path, size, set->directory, name, err);
 }
 
 M3Status
@@ -83,7 +49,7 @@ is_digit(char c)
 /* M3's pattern: commitlog-[0-9]*-[0-9]*.db, where * is anything.  The last
  * number is what stands between a dash and the suffix, if it is one. */
 static bool
-parse_name(const char *name, ListedFile *listed)
+parse_name(const char *name, M3LogListedFile *listed)
 {
 	const char *first = name + strlen(NAME_PREFIX);
 	const char *suffix;
@@ -123,14 +89,14 @@ static M3Status
 list_file(void *context, const char *name, bool is_directory)
 {
 	M3LogSet   *set = context;
-	ListedFile	listed;
+	M3LogListedFile	listed;
 
 	if (is_directory || !parse_name(name, &listed))
 		return M3_OK;
 	if (set->count == set->capacity)
 	{
 		size_t		capacity = set->capacity == 0 ? 16 : set->capacity * 2;
-		ListedFile *grown = m3_resize(set->memory, set->files, capacity * sizeof(*grown));
+		M3LogListedFile *grown = m3_resize(set->memory, set->files, capacity * sizeof(*grown));
 
 		if (grown == NULL)
 			return M3_NO_MEMORY;
@@ -170,7 +136,7 @@ check_blank(M3LogSet *set, const char *path, M3LogFile *file, M3Error *err)
 }
 
 static M3Status
-read_header(M3LogSet *set, ListedFile *listed, M3Error *err)
+read_header(M3LogSet *set, M3LogListedFile *listed, M3Error *err)
 {
 	M3LogFile  *file = &listed->file;
 	M3LogReader *reader;
@@ -180,7 +146,7 @@ read_header(M3LogSet *set, ListedFile *listed, M3Error *err)
 	M3Status	status;
 
 	memset(&reason, 0, sizeof(reason));
-	M3_TRY(join_path(path, sizeof(path), set->directory, file->name, err));
+	M3_TRY(m3i_log_set_path(set, file->name, path, sizeof(path), err));
 	status = m3_log_reader_open(set->env, set->memory, path, NULL, &reader, &reason);
 	if (status == M3_CORRUPT)
 	{
@@ -212,8 +178,8 @@ compare_int64(int64_t a, int64_t b)
 static int
 compare_files(const void *left, const void *right)
 {
-	const M3LogFile *a = &((const ListedFile *) left)->file;
-	const M3LogFile *b = &((const ListedFile *) right)->file;
+	const M3LogFile *a = &((const M3LogListedFile *) left)->file;
+	const M3LogFile *b = &((const M3LogListedFile *) right)->file;
 	int			order = 0;
 
 	if (a->has_info != b->has_info)
@@ -303,171 +269,13 @@ m3_log_set_next_index(const M3LogSet *set, uint64_t floor)
 		taken = false;
 		for (size_t i = 0; i < set->count && !taken; i++)
 		{
-			const ListedFile *listed = &set->files[i];
+			const M3LogListedFile *listed = &set->files[i];
 
 			taken = !listed->file.is_legacy && listed->has_number && listed->number == next;
 		}
 		next += taken;
 	}
 	return next;
-}
-
-/* Passes */
-
-static Progress
-progress_start(const M3LogSet *set, M3LogProgressFn fn, void *context)
-{
-	Progress	progress = {.fn = fn, .context = context, .next = PROGRESS_STEP};
-
-	for (size_t i = 0; i < set->count; i++)
-		progress.total += set->files[i].file.has_info ? set->files[i].file.size : 0;
-	return progress;
-}
-
-static M3Status
-progress_tell(Progress *progress, uint64_t done, M3Error *err)
-{
-	M3Status	status = M3_OK;
-
-	progress->next = done + PROGRESS_STEP;
-	if (progress->fn != NULL)
-		status = progress->fn(progress->context, done < progress->total ? done : progress->total,
-							  progress->total);
-	if (status != M3_OK)
-		m3_error(err, status, "reading of the commit log was stopped");
-	return status;
-}
-
-/* Between two entries, or groups when replaying. */
-static M3Status
-progress_step(M3LogSet *set, Progress *progress, M3LogReader *reader, M3Error *err)
-{
-	uint64_t	done = progress->before + m3_log_reader_offset(reader);
-
-	if (done < progress->next)
-		return M3_OK;
-	M3_TRY(progress_tell(progress, done, err));
-	m3_log_reader_release_file(reader);
-	set->env->yield(set->env);
-	return M3_OK;
-}
-
-static M3Status
-note_aborted(M3LogSet *set, const M3LogMarker *marker, M3Error *err)
-{
-	if (set->aborted_count == set->aborted_capacity)
-	{
-		size_t		capacity = set->aborted_capacity == 0 ? 64 : set->aborted_capacity * 2;
-		AbortedGroup *grown = m3_resize(set->memory, set->aborted, capacity * sizeof(*grown));
-
-		if (grown == NULL)
-			return m3_error(err, M3_NO_MEMORY, "out of memory");
-		set->aborted = grown;
-		set->aborted_capacity = capacity;
-	}
-	set->aborted[set->aborted_count].log_index = marker->log_index;
-	set->aborted[set->aborted_count].offset = marker->offset;
-	set->aborted_count++;
-	return M3_OK;
-}
-
-static M3Status
-check_entries(M3LogSet *set, M3LogReader *reader, Progress *progress, M3Error *err)
-{
-	M3LogRecord record;
-	M3Status	status;
-
-	while ((status = m3_log_reader_next(reader, &record, err)) == M3_OK)
-	{
-		/* a marker that is no GROUP is a group by itself: it is whole */
-		if (record.is_marker && record.marker.kind == M3_LOG_MARKER_ABORT)
-			M3_TRY(note_aborted(set, &record.marker, err));
-		else if (record.is_marker && record.marker.kind == M3_LOG_MARKER_RESOLVED &&
-				 (!set->has_resolved || record.marker.log_index > set->resolved))
-		{
-			set->has_resolved = true;
-			set->resolved = record.marker.log_index;
-		}
-		M3_TRY(progress_step(set, progress, reader, err));
-	}
-	return status == M3_NOT_FOUND ? M3_OK : status;
-}
-
-static M3Status
-open_file(M3LogSet *set, const M3LogFile *file, const M3LogReaderOptions *options,
-		  M3LogReader **reader, M3Error *err)
-{
-	char		path[M3_LOG_PATH_SIZE];
-
-	M3_TRY(join_path(path, sizeof(path), set->directory, file->name, err));
-	return m3_log_reader_open(set->env, set->memory, path, options, reader, err);
-}
-
-static int
-compare_aborted(const void *left, const void *right)
-{
-	const AbortedGroup *a = left;
-	const AbortedGroup *b = right;
-
-	if (a->log_index != b->log_index)
-		return a->log_index < b->log_index ? -1 : 1;
-	return (a->offset > b->offset) - (a->offset < b->offset);
-}
-
-M3Status
-m3_log_set_check(M3LogSet *set, M3LogProgressFn fn, void *context, M3Error *err)
-{
-	Progress	progress = progress_start(set, fn, context);
-
-	set->aborted_count = 0;
-	set->has_resolved = false;
-	set->resolved = 0;
-	for (size_t i = 0; i < set->count; i++)
-	{
-		M3LogFile  *file = &set->files[i].file;
-		M3LogReader *reader;
-		M3Status	status;
-
-		if (!file->has_info)
-			continue;
-		M3_TRY(open_file(set, file, NULL, &reader, err));
-		status = check_entries(set, reader, &progress, err);
-		m3_log_reader_end(reader, &file->end);
-		m3_log_reader_close(reader);
-		M3_TRY(status);
-		file->is_checked = true;
-		file->size = file->end.file_size;
-		progress.before += file->size;
-	}
-	if (set->aborted_count > 1)
-		qsort(set->aborted, set->aborted_count, sizeof(*set->aborted), compare_aborted);
-	return progress_tell(&progress, progress.total, err);
-}
-
-uint64_t
-m3_log_set_entries(const M3LogSet *set)
-{
-	uint64_t	entries = 0;
-
-	for (size_t i = 0; i < set->count; i++)
-		entries += set->files[i].file.end.entries;
-	return entries;
-}
-
-bool
-m3_log_set_is_aborted(const M3LogSet *set, uint64_t log_index, uint64_t offset)
-{
-	AbortedGroup key = {log_index, offset};
-
-	return set->aborted_count > 0 &&
-		bsearch(&key, set->aborted, set->aborted_count, sizeof(key), compare_aborted) != NULL;
-}
-
-bool
-m3_log_set_resolved(const M3LogSet *set, uint64_t *log_index)
-{
-	*log_index = set->resolved;
-	return set->has_resolved;
 }
 
 /* Repair */
@@ -511,7 +319,7 @@ m3_log_set_repair(M3LogSet *set, size_t number, uint64_t *cut, M3Error *err)
 	*cut = 0;
 	if (!m3_log_set_needs_repair(set, number))
 		return M3_OK;
-	M3_TRY(join_path(path, sizeof(path), set->directory, file->name, err));
+	M3_TRY(m3i_log_set_path(set, file->name, path, sizeof(path), err));
 	M3_TRY(env->open(env, path, M3_OPEN_WRITE, &handle, err));
 	status = env->truncate(env, handle, file->end.valid_size, err);
 	if (status == M3_OK)
@@ -535,106 +343,6 @@ m3_log_set_remove_blank(M3LogSet *set, size_t number, M3Error *err)
 
 	if (file->has_info || !file->is_blank)
 		return m3_error(err, M3_INVALID, "commit log is not blank");
-	M3_TRY(join_path(path, sizeof(path), set->directory, file->name, err));
+	M3_TRY(m3i_log_set_path(set, file->name, path, sizeof(path), err));
 	return set->env->unlink(set->env, path, err);
-}
-
-/* Replay */
-
-/* The group that entries are delivered for. */
-typedef struct Delivery
-{
-	M3LogGroupInfo group;
-	bool		open;
-	bool		apply;
-} Delivery;
-
-static M3Status
-begin_group(const M3LogSet *set, const M3LogReplay *replay, const M3LogFile *file,
-			const M3LogRecord *record, Delivery *delivery, M3Error *err)
-{
-	M3LogGroupInfo *group = &delivery->group;
-
-	group->log_index = (uint64_t) file->info.index;
-	group->offset = record->group_offset;
-	group->xid = record->group_xid;
-	group->is_resolved = group->xid != 0 && set->has_resolved &&
-		group->log_index <= set->resolved;
-	delivery->open = true;
-	delivery->apply = file->is_legacy ||
-		!m3_log_set_is_aborted(set, group->log_index, group->offset);
-	if (delivery->apply && replay->begin != NULL)
-		return replay->begin(replay->context, group, &delivery->apply, err);
-	return M3_OK;
-}
-
-static M3Status
-end_group(const M3LogReplay *replay, Delivery *delivery, M3Error *err)
-{
-	bool		tell = delivery->open && delivery->apply && replay->end != NULL;
-
-	delivery->open = false;
-	return tell ? replay->end(replay->context, &delivery->group, err) : M3_OK;
-}
-
-static M3Status
-replay_entries(M3LogSet *set, const M3LogReplay *replay, const M3LogFile *file,
-			   M3LogReader *reader, Progress *progress, M3Error *err)
-{
-	Delivery	delivery;
-	M3LogRecord record;
-	M3LogEnd	end;
-	M3Status	status;
-
-	memset(&delivery, 0, sizeof(delivery));
-	while ((status = m3_log_reader_next(reader, &record, err)) == M3_OK)
-	{
-		if (!delivery.open || record.group_offset != delivery.group.offset)
-		{
-			M3_TRY(end_group(replay, &delivery, err));
-			/* the record stays valid: only the file is closed, not the window */
-			M3_TRY(progress_step(set, progress, reader, err));
-			if (!record.is_marker)
-				M3_TRY(begin_group(set, replay, file, &record, &delivery, err));
-		}
-		if (!record.is_marker && delivery.apply)
-			M3_TRY(replay->entry(replay->context, &delivery.group, &record, err));
-	}
-	if (status != M3_NOT_FOUND)
-		return status;
-	M3_TRY(end_group(replay, &delivery, err));
-	m3_log_reader_end(reader, &end);
-	if (end.kind != M3_LOG_END_CLEAN)
-		return m3_error_corrupt(err, file->name, (int64_t) end.offset,
-								"commit log has changed since it was checked");
-	return M3_OK;
-}
-
-M3Status
-m3_log_set_replay(M3LogSet *set, const M3LogReplay *replay, M3Error *err)
-{
-	Progress	progress = progress_start(set, replay->progress, replay->context);
-
-	for (size_t i = 0; i < set->count; i++)
-	{
-		const M3LogFile *file = &set->files[i].file;
-		M3LogReaderOptions options = {.limit = file->end.valid_size, .trusted = true};
-		M3LogReader *reader;
-		M3Status	status = M3_OK;
-
-		/* valid_size 0: the first group is torn, and the log info in it */
-		if (file->is_checked && file->end.valid_size > 0 &&
-			(file->is_legacy || (uint64_t) file->info.index >= replay->first_index))
-		{
-			M3_TRY(open_file(set, file, &options, &reader, err));
-			if (replay->file != NULL)
-				status = replay->file(replay->context, file, err);
-			if (status == M3_OK)
-				status = replay_entries(set, replay, file, reader, &progress, err);
-			m3_log_reader_close(reader);
-			M3_TRY(status);
-		}
-		progress.before += file->has_info ? file->size : 0;
-	}
-	return progress_tell(&progress, progress.total, err);
 }

@@ -414,6 +414,55 @@ test_full_arena(void)
 	test_engine_crash(&engine);
 }
 
+static uint64_t
+counted(TestEngine *engine)
+{
+	M3NamespaceInfo info;
+
+	return m3_namespace_info(engine->dbs[0], m3_slice_cstr("ns"), &info, &err) == M3_OK ?
+		info.point_count : UINT64_MAX;
+}
+
+/* The counters follow merges, aborts and batches that did not fit. */
+static void
+test_counters(void)
+{
+	M3NamespaceOptions options = test_options(7200);
+	M3CommitOptions commit = {.synchronous = true};
+	TestEngine	engine;
+	M3Txn	   *txn;
+
+	clean_directory();
+	open_engine(&engine, 4 << 20);
+	for (int i = 0; i < 100; i++)
+		CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0 + i * S, i, &err));
+	CHECK_INT(counted(&engine), 100);
+	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	for (int i = 50; i < 150; i++)
+		CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0 + i * S, 7,
+							  M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
+	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
+	CHECK_INT(counted(&engine), 200);
+	CHECK(m3_txn_abort(txn));
+	m3_txn_free(txn);
+	CHECK_INT(counted(&engine), 100);
+	/* overwriting everything again and again is merged, so that it does not pile up */
+	for (int round = 0; round < 30; round++)
+	{
+		CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+		for (int i = 0; i < 100; i++)
+			CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0 + i * S, round,
+								  M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
+		CHECK_OK(m3_txn_prepare(txn, &commit, &err));
+		m3_txn_publish(txn);
+		m3_txn_free(txn);
+		CHECK(counted(&engine) >= 100 && counted(&engine) <= 400);
+	}
+	CHECK_INT(count_of(&engine, 0, "a", NULL), 100);
+	CHECK(value_at(&engine, "a", T0 + 50 * S) == 29.0);
+	test_engine_crash(&engine);
+}
+
 static void
 test_refusals(void)
 {
@@ -506,6 +555,7 @@ main(void)
 	test_own_points();
 	test_spill();
 	test_full_arena();
+	test_counters();
 	test_refusals();
 	test_windows();
 	clean_directory();

@@ -1,0 +1,77 @@
+-- Settings, views and functions of schema m3db, and who may use them.
+
+SELECT m3db.version() = extversion AS versions_agree FROM pg_extension WHERE extname = 'm3db_fdw';
+
+-- the settings and when they may change
+SELECT name, boot_val, unit, context FROM pg_settings WHERE name LIKE 'm3db.%' ORDER BY name;
+
+\set VERBOSITY terse
+SET m3db.commitlog_strategy = 'never';
+SET m3db.buffer_size = '1GB';
+SET m3db.commitlog_window = '1h';
+SET m3db.write_wait_timeout = '-1';
+SET m3db.no_such_setting = 1;
+\set VERBOSITY default
+
+-- the worker runs, and loads this database
+SELECT count(*) AS logs FROM m3db.stat_commitlog;
+SELECT databases > 0 AS databases, worker_pid IS NOT NULL AS worker,
+       used_bytes <= page_bytes AND page_bytes <= buffer_size AS consistent
+  FROM m3db.stat_engine;
+SELECT state, phase, finished >= started AS finished, message
+  FROM m3db.stat_bootstrap WHERE datname = current_database();
+
+-- functions that act
+SELECT m3db.flush_commitlog();
+SELECT unsynced_bytes FROM m3db.stat_commitlog;
+SELECT m3db.rotate_commitlog();
+
+-- columns
+\pset format unaligned
+SELECT c.relname, string_agg(a.attname, ' ' ORDER BY a.attnum) AS columns
+  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+ WHERE c.relnamespace = 'm3db'::regnamespace AND c.relkind = 'v'
+   AND c.relname IN ('namespaces', 'stat_bootstrap', 'stat_commitlog', 'stat_engine')
+ GROUP BY c.relname ORDER BY c.relname COLLATE "C";
+\pset format aligned
+
+-- every object has a comment
+SELECT pg_describe_object(classid, objid, 0) AS without_comment
+  FROM pg_depend
+ WHERE refclassid = 'pg_extension'::regclass
+   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'm3db_fdw')
+   AND deptype = 'e'
+   AND obj_description(objid, classid::regclass::name) IS NULL
+ ORDER BY 1;
+
+-- privileges
+CREATE ROLE regress_m3db_user;
+CREATE ROLE regress_m3db_monitor IN ROLE pg_monitor;
+
+SELECT c.relname,
+       has_table_privilege('regress_m3db_user', c.oid, 'SELECT') AS anybody,
+       has_table_privilege('regress_m3db_monitor', c.oid, 'SELECT') AS monitor
+  FROM pg_class c
+ WHERE c.relnamespace = 'm3db'::regnamespace AND c.relkind = 'v'
+   AND c.relname IN ('namespaces', 'stat_bootstrap', 'stat_commitlog', 'stat_engine')
+ ORDER BY c.relname COLLATE "C";
+
+SET ROLE regress_m3db_user;
+SELECT count(*) AS databases FROM m3db.stat_bootstrap;
+SELECT count(*) FROM m3db.namespaces;
+SELECT m3db.rotate_commitlog();
+SELECT m3db.flush_commitlog();
+SELECT count(*) FROM m3db.namespaces();
+
+SET ROLE regress_m3db_monitor;
+SELECT count(*) > 0 AS databases FROM m3db.stat_bootstrap;
+SELECT count(*) >= 0 AS namespaces FROM m3db.namespaces;
+SELECT count(*) AS logs FROM m3db.stat_commitlog;
+SELECT count(*) AS engines FROM m3db.stat_engine;
+SELECT m3db.rotate_commitlog();
+
+RESET ROLE;
+DROP ROLE regress_m3db_user, regress_m3db_monitor;
+
+-- the extension makes its schema itself: nobody else can have put anything in it
+\dx m3db_fdw
