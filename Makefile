@@ -38,6 +38,8 @@ ISOLATION = $(patsubst $(top)/specs/%.spec,%,$(sort $(wildcard $(top)/specs/iso_
 ISOLATION_OPTS = --temp-instance=tmp_isolation \
 	--temp-config=$(top)/test/m3db.conf --load-extension=m3db_fdw
 TAP_TESTS = 1
+# Tests use tags outside ASCII.
+ENCODING = UTF8
 
 DEPS = $(OBJS:.o=.d)
 EXTRA_CLEAN = $(DEPS) tmp_regress tmp_isolation output_iso

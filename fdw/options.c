@@ -338,14 +338,19 @@ refuse_option(const char *name, Oid catalog)
 	bool		has_options = false;
 
 	initClosestMatch(&match, name, 4);
+	closest = NULL;
 	for (size_t i = 0; i < lengthof(option_defs); i++)
 	{
 		if (option_defs[i].catalog != catalog)
 			continue;
 		has_options = true;
 		updateClosestMatch(&match, option_defs[i].name);
+		/* a beginning is near enough, whatever the distance */
+		if (strlen(name) >= 3 && strncmp(option_defs[i].name, name, strlen(name)) == 0)
+			closest = option_defs[i].name;
 	}
-	closest = getClosestMatch(&match);
+	if (closest == NULL)
+		closest = getClosestMatch(&match);
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),

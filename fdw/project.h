@@ -62,21 +62,30 @@ extern void m3db_projection_set_unit(M3dbProjection *projection, unsigned unit);
 extern void m3db_projection_set_annotation(M3dbProjection *projection,
 										   M3Slice annotation);
 
-/* Stores the row as a virtual tuple. */
+/* Makes the slot ready for rows of the projection. */
+static inline void
+m3db_projection_prepare_slot(const M3dbProjection *projection, TupleTableSlot *slot)
+{
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, sizeof(bool) * (size_t) projection->attribute_count);
+}
+
+/*
+ * Stores the row as a virtual tuple.  All used attributes are set anew each time, not
+ * only those that changed: if the slot was materialized, its arrays point into
+ * a copy that is freed here.  Those not used stay NULL whatever happens.
+ */
 static inline void
 m3db_projection_store(const M3dbProjection *projection, TupleTableSlot *slot)
 {
 	ExecClearTuple(slot);
-	/* the slot's arrays may have been overwritten since: a heap-type slot
-	 * that was materialized points into its own, freed copy */
 	for (int i = 0; i < projection->used_count; i++)
 	{
 		int			attribute = projection->used[i] - 1;
 
 		slot->tts_values[attribute] = projection->values[attribute];
+		slot->tts_isnull[attribute] = projection->nulls[attribute];
 	}
-	memcpy(slot->tts_isnull, projection->nulls,
-		   sizeof(bool) * (size_t) projection->attribute_count);
 	ExecStoreVirtualTuple(slot);
 }
 

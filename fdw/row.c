@@ -1,7 +1,8 @@
 /*
  * A row finds its series through a cache, whose key is the raw bytes of the columns
- * that make the series: first the previous row's series, then a hash table.
- * Only a key not seen before is turned into tags, an id and a series number.
+ * that make the series: first what followed the previous row's series last time, which
+ * is itself in data sorted by series and the next one in rounds over all series;
+ * then a hash table.  Only a key not seen before is turned into tags, an id and a series number.
  * The key is exact but not canonical: one value in two forms costs a second entry.
  *
  * A wide row has one key and one group of series, one for each value column;
@@ -31,9 +32,10 @@
 
 typedef struct SeriesGroup
 {
-	uint32		hash;
-	uint32		key_size;
 	const char *key;
+	uint32		key_size;
+	uint32		hash;
+	struct SeriesGroup *next;	/* what followed it last time; at first itself */
 	uint32		series[FLEXIBLE_ARRAY_MEMBER];	/* by value column */
 } SeriesGroup;
 
@@ -505,6 +507,7 @@ add_group(M3dbRowWriter *writer, uint32 hash, Size key_size)
 	group->hash = hash;
 	group->key = key;
 	group->key_size = (uint32) key_size;
+	group->next = group;
 	for (int i = 0; i < value_count; i++)
 		group->series[i] = NO_SERIES;
 	put_group(writer->groups, writer->group_capacity, group);
@@ -659,10 +662,17 @@ static inline SeriesGroup *
 row_group(M3dbRowWriter *writer, const TupleTableSlot *slot)
 {
 	Size		key_size = make_key(writer, slot);
+	SeriesGroup *last = writer->last;
+	SeriesGroup *group;
 
-	if (unlikely(writer->last == NULL || !has_key(writer->last, writer, key_size)))
-		writer->last = find_group(writer, key_size);
-	return writer->last;
+	if (likely(last != NULL && has_key(last->next, writer, key_size)))
+		return writer->last = last->next;
+	group = last != NULL && has_key(last, writer, key_size) ? last :
+		find_group(writer, key_size);
+	/* finding may have begun the cache anew */
+	if (writer->last != NULL)
+		writer->last->next = group;
+	return writer->last = group;
 }
 
 /* Are the series named that the row has values for?  Refuses a row without any. */
@@ -693,6 +703,7 @@ m3db_row_write(M3dbRowWriter *writer, TupleTableSlot *slot)
 	M3TimeUnit	unit = M3_UNIT_NONE;
 	SeriesGroup *group;
 	int64		time_ns;
+	M3Status	status;
 	M3Error		err;
 
 	slot_getsomeattrs(slot, writer->attnum_max);
@@ -712,10 +723,11 @@ m3db_row_write(M3dbRowWriter *writer, TupleTableSlot *slot)
 
 		if (slot->tts_isnull[column])
 			continue;
-		m3db_check(m3_txn_write(writer->txn, group->series[i], time_ns,
-								DatumGetFloat8(slot->tts_values[column]), unit, annotation,
-								writer->command, &err),
-				   &err);
+		status = m3_txn_write(writer->txn, group->series[i], time_ns,
+							  DatumGetFloat8(slot->tts_values[column]), unit, annotation,
+							  writer->command, &err);
+		if (unlikely(status != M3_OK))
+			m3db_check(status, &err);
 	}
 	if (annotation.size > 0)
 		MemoryContextReset(writer->scratch);

@@ -112,11 +112,14 @@ rewind_scan(M3dbScanState *state)
 }
 
 static void
-open_scan(M3dbScanState *state, ExprContext *econtext)
+open_scan(ForeignScanState *node)
 {
+	M3dbScanState *state = node->fdw_state;
 	MemoryContext old_context = MemoryContextSwitchTo(state->context);
 
-	m3db_quals_evaluate(state->table, &state->quals, econtext, &state->conditions);
+	m3db_projection_prepare_slot(state->projection, node->ss.ss_ScanTupleSlot);
+	m3db_quals_evaluate(state->table, &state->quals, node->ss.ps.ps_ExprContext,
+						&state->conditions);
 	if (!state->conditions.nothing)
 		open_storage(state);
 	rewind_scan(state);
@@ -232,7 +235,7 @@ m3db_IterateForeignScan(ForeignScanState *node)
 	bool		found;
 
 	if (!state->opened)
-		open_scan(state, node->ss.ps.ps_ExprContext);
+		open_scan(node);
 	if (state->conditions.nothing)
 		found = false;
 	else if (state->wide != NULL)
