@@ -24,6 +24,9 @@
 /* Larger batches are written to the log while it is locked, piece by piece. */
 #define BUILD_AHEAD_MAX_POINTS 200000u
 
+/* Series made between two looks for an interrupt. */
+#define YIELD_EVERY 4096u
+
 typedef struct Commit
 {
 	M3Txn	   *txn;
@@ -71,6 +74,8 @@ survey_points(Commit *commit, M3Error *err)
 		const M3PendingPoint *points;
 		size_t		count;
 
+		/* a jump leaves only memory of the transaction behind */
+		commit->db->env->yield(commit->db->env);
 		M3_TRY(m3i_pending_read(txn->pending, &position, &points, &count, err));
 		if (count == 0)
 			return M3_OK;
@@ -152,6 +157,8 @@ resolve(Commit *commit, M3Error *err)
 
 		if (!series->in_batch || series->ref != 0)
 			continue;
+		if (i % YIELD_EVERY == YIELD_EVERY - 1)
+			commit->db->env->yield(commit->db->env);
 		M3_TRY(m3i_series_ensure(commit->db, namespace_ref, m3i_txn_series_id(series),
 								 m3i_txn_series_tags(series),
 								 m3_series_hash(namespace_ref, m3i_txn_series_id(series)),
@@ -508,7 +515,6 @@ m3_txn_prepare(M3Txn *txn, const M3CommitOptions *options, M3Error *err)
 	if (m3i_pending_count(txn->pending) == 0)
 		return M3_OK;
 	M3_TRY(m3i_require_ready(txn->db, err));
-	txn->db->env->yield(txn->db->env);
 	commit.now_ns = txn->db->env->now_ns(txn->db->env);
 	txn->synchronous = options->synchronous;
 	m3_log_group_init(&commit.group, txn->memory);

@@ -44,6 +44,7 @@ filter(M3OwnPoints *own, uint32_t namespace_number, int64_t start_ns, int64_t en
 		const M3PendingPoint *points;
 		size_t		count;
 
+		txn->db->env->yield(txn->db->env);
 		M3_TRY(m3i_pending_read(txn->pending, &position, &points, &count, err));
 		if (count == 0)
 			return M3_OK;

@@ -78,6 +78,71 @@ skip_values(M3MsgpackReader *reader, uint32_t count)
 		m3_msgpack_skip(reader);
 }
 
+/*
+ * The way M3 itself writes, read without the general reader's care for other
+ * ways.  Each returns false, and the object is decoded by the general reader,
+ * for anything else, damage included.
+ */
+static bool
+take_int(const uint8_t **position, const uint8_t *end, int64_t *value)
+{
+	const uint8_t *p = *position;
+	uint64_t	number;
+
+	if (end - p < M3_MSGPACK_INT_MAX_SIZE)
+		return false;			/* too near the end to be worth it */
+	if (*p < 0x80)
+	{
+		*value = *p;
+		*position = p + 1;
+		return true;
+	}
+	switch (*p)
+	{
+		case 0xcc:
+			number = p[1];
+			break;
+		case 0xcd:
+			number = m3_load_be16(p + 1);
+			break;
+		case 0xce:
+			number = m3_load_be32(p + 1);
+			break;
+		case 0xcf:
+			number = m3_load_be64(p + 1);
+			break;
+		default:
+			return false;
+	}
+	*position = p + 1 + ((size_t) 1 << (*p - 0xcc));
+	*value = (int64_t) number;
+	return number <= INT64_MAX;
+}
+
+static bool
+take_bytes(const uint8_t **position, const uint8_t *end, M3Slice *bytes)
+{
+	const uint8_t *p = *position;
+
+	if (end - p < 2 || *p != 0xc4 || end - p - 2 < p[1])
+		return false;
+	*bytes = m3_slice(p + 2, p[1]);
+	*position = p + 2 + p[1];
+	return true;
+}
+
+static bool
+take_root(const uint8_t **position, const uint8_t *end, ObjectType type, uint32_t fields)
+{
+	const uint8_t *p = *position;
+
+	if (end - p < 4)
+		return false;
+	*position = p + 4;
+	return p[0] == OBJECT_VERSION && p[1] == 0x92 && p[2] == type &&
+		p[3] == 0x90 + fields;
+}
+
 size_t
 m3_fileset_info_encode(const M3FilesetInfo *info, uint8_t *out)
 {
@@ -250,6 +315,38 @@ decode_entry(M3MsgpackReader *reader, bool need_checksum, M3FilesetEntry *entry,
 	return M3_OK;
 }
 
+static bool
+take_entry(M3Slice bytes, M3FilesetEntry *entry, size_t *used)
+{
+	const uint8_t *p = bytes.data;
+	const uint8_t *end = bytes.size == 0 ? p : p + bytes.size;
+	const uint8_t *summed;
+	int64_t		size;
+	int64_t		checksum;
+	int64_t		entry_checksum;
+
+	if (!take_root(&p, end, TYPE_ENTRY, ENTRY_FIELDS) ||
+		!take_int(&p, end, &entry->ordinal) || !take_bytes(&p, end, &entry->id) ||
+		!take_int(&p, end, &size) || !take_int(&p, end, &entry->offset) ||
+		!take_int(&p, end, &checksum))
+		return false;
+	entry->tags = m3_slice(NULL, 0);
+	if (p < end && *p == 0xc0)
+		p++;
+	else if (!take_bytes(&p, end, &entry->tags))
+		return false;
+	summed = p;
+	if (!take_int(&p, end, &entry_checksum) ||
+		size > (int64_t) M3_FILESET_PAYLOAD_MAX_SIZE || checksum > (int64_t) UINT32_MAX ||
+		entry_checksum != (int64_t) m3_adler32(M3_ADLER32_INIT, bytes.data,
+											   (size_t) (summed - bytes.data)))
+		return false;
+	entry->size = (uint32_t) size;
+	entry->checksum = (uint32_t) checksum;
+	*used = (size_t) (p - bytes.data);
+	return true;
+}
+
 M3Status
 m3_fileset_entry_decode(M3Slice bytes, bool need_checksum, M3FilesetEntry *entry,
 						size_t *used, bool *truncated, M3Error *err)
@@ -257,6 +354,10 @@ m3_fileset_entry_decode(M3Slice bytes, bool need_checksum, M3FilesetEntry *entry
 	M3MsgpackReader reader;
 	M3Status	status;
 
+	if (truncated != NULL)
+		*truncated = false;
+	if (take_entry(bytes, entry, used))
+		return M3_OK;
 	m3_msgpack_init(&reader, bytes.data, bytes.size);
 	status = decode_entry(&reader, need_checksum, entry, err);
 	if (truncated != NULL)
@@ -277,6 +378,20 @@ m3_fileset_summary_encode(const M3FilesetSummary *summary, uint8_t *out)
 	return (size_t) (p - out);
 }
 
+static bool
+take_summary(M3Slice bytes, M3FilesetSummary *summary, size_t *used)
+{
+	const uint8_t *p = bytes.data;
+	const uint8_t *end = bytes.size == 0 ? p : p + bytes.size;
+
+	if (!take_root(&p, end, TYPE_SUMMARY, SUMMARY_FIELDS) ||
+		!take_int(&p, end, &summary->ordinal) || !take_bytes(&p, end, &summary->id) ||
+		!take_int(&p, end, &summary->index_offset))
+		return false;
+	*used = (size_t) (p - bytes.data);
+	return true;
+}
+
 M3Status
 m3_fileset_summary_decode(M3Slice bytes, M3FilesetSummary *summary, size_t *used,
 						  M3Error *err)
@@ -284,6 +399,8 @@ m3_fileset_summary_decode(M3Slice bytes, M3FilesetSummary *summary, size_t *used
 	M3MsgpackReader reader;
 	RootHeader	root;
 
+	if (take_summary(bytes, summary, used))
+		return M3_OK;
 	m3_msgpack_init(&reader, bytes.data, bytes.size);
 	M3_TRY(get_root(&reader, TYPE_SUMMARY, SUMMARY_FIELDS, &root, err));
 	summary->ordinal = m3_msgpack_get_int(&reader);

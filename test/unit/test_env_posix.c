@@ -261,6 +261,7 @@ typedef struct Shared
 	uint64_t	flushed;		/* under lock 1 */
 	uint64_t	led;			/* under lock 1 */
 	int			holding;		/* a step counter, __atomic */
+	unsigned	hold_us;
 } Shared;
 
 static void *
@@ -329,7 +330,7 @@ hold_for_a_while(void *context)
 
 	env->lock(env, 3, mode);
 	__atomic_store_n(&shared->holding, 1, __ATOMIC_SEQ_CST);
-	usleep(200000);
+	usleep(shared->hold_us);
 	__atomic_store_n(&shared->holding, 2, __ATOMIC_SEQ_CST);
 	env->unlock(env, 3);
 	return NULL;
@@ -382,7 +383,7 @@ test_wait_for_both_sharers(Shared *shared)
 	while (__atomic_load_n(&shared->holding, __ATOMIC_SEQ_CST) == 0)
 		usleep(100);
 	{
-		Shared		other = {env, 0, 0, 1, 0};
+		Shared		other = {env, 0, 0, 1, 0, 600000};
 		pthread_t	second;
 
 		CHECK_INT(pthread_create(&second, NULL, hold_for_a_while, &other), 0);
@@ -399,7 +400,7 @@ test_wait_for_both_sharers(Shared *shared)
 static void
 test_locks(void)
 {
-	Shared		shared = {m3_env_posix_create(4), 0, 0, 0, 0};
+	Shared		shared = {m3_env_posix_create(4), 0, 0, 0, 0, 200000};
 
 	run_threads(count_under_lock, &shared);
 	CHECK_INT(shared.counter, (int64_t) THREADS * ROUNDS);
