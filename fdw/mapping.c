@@ -65,7 +65,8 @@ m3db_require_embedded(const char *server_name, const M3dbServerOptions *options)
 				 errmsg("mounting an M3DB directory is not supported yet"),
 				 errdetail("Server \"%s\" has option data_directory '%s'.",
 						   server_name, options->data_directory),
-				 errhint("Use a server without the option: the embedded engine of this database.")));
+				 errhint("Use a server without the option: the embedded engine of this "
+						 "database.")));
 }
 
 /* The namespace of a table: its option, or schema.table.  UTF-8. */
@@ -184,7 +185,7 @@ ensure_catalog(Oid wrapper)
 	PG_END_TRY();
 }
 
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_contradiction(const M3dbMapping *mapping, Oid other, const char *option)
 {
 	ereport(ERROR,

@@ -40,12 +40,15 @@ m3db_AddForeignUpdateTargets(PlannerInfo *root, Index rtindex, RangeTblEntry *ta
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot delete from foreign table \"%s\"", name),
-				 errdetail("M3DB removes whole blocks of datapoints, when their retention period is over."),
-				 errhint("Set the table's option \"retention_period\" to have old datapoints removed.")));
+				 errdetail("M3DB removes whole blocks of datapoints, when their retention "
+						   "period is over."),
+				 errhint("Set the table's option \"retention_period\" to have old datapoints "
+						 "removed.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot update foreign table \"%s\"", name),
-			 errdetail("A datapoint's series and time cannot be changed, and its value is replaced by writing it again."),
+			 errdetail("A datapoint's series and time cannot be changed, and its value is "
+					   "replaced by writing it again."),
 			 errhint("INSERT a row with the same tags and time and the new value.")));
 }
 
@@ -57,8 +60,10 @@ refuse_on_conflict(OnConflictAction action, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("foreign table \"%s\" does not support ON CONFLICT", name),
-			 errdetail("A second datapoint for the same series and time is no conflict: it replaces the first."),
-			 errhint("Leave out the ON CONFLICT clause to replace; to keep what exists, insert only rows for which NOT EXISTS finds none.")));
+			 errdetail("A second datapoint for the same series and time is no conflict: it "
+					   "replaces the first."),
+			 errhint("Leave out the ON CONFLICT clause to replace; to keep what exists, insert "
+					 "only rows for which NOT EXISTS finds none.")));
 }
 
 List *

@@ -9,6 +9,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "commands/defrem.h"
+#include "common/int.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -104,7 +105,7 @@ m3db_role_name(M3dbRole role)
 
 /* ---- values ---- */
 
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_value(const DefElem *def, const char *value, const char *rule)
 {
 	ereport(ERROR,
@@ -195,12 +196,14 @@ parse_duration(const DefElem *def)
 
 	if (interval == NULL)
 		refuse_value(def, value,
-					 "It must be a duration in interval syntax, such as 30 days, 12 hours or 90 s.");
+					 "It must be a duration in interval syntax, such as 30 days, 12 hours or 90 "
+					 "s.");
 	if (interval->month == PG_INT32_MAX || interval->month == PG_INT32_MIN)
 		refuse_value(def, value, "A duration must be finite.");
 	if (interval->month != 0)
 		refuse_value(def, value,
-					 "A duration cannot have months or years, whose lengths differ; give it in days.");
+					 "A duration cannot have months or years, whose lengths differ; give it in "
+					 "days.");
 	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY * 1000, &days_ns) ||
 		pg_mul_s64_overflow(interval->time, 1000, &duration_ns) ||
 		pg_add_s64_overflow(duration_ns, days_ns, &duration_ns))
@@ -290,7 +293,8 @@ parse_data_directory(const DefElem *def)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", def->defname),
-				 errdetail("Only superusers and members of role pg_read_server_files may name a directory of the server.")));
+				 errdetail("Only superusers and members of role pg_read_server_files may name a "
+						   "directory of the server.")));
 	canonicalize_path(value);
 	if (!is_absolute_path(value))
 		refuse_value(def, value, "It must be an absolute path.");
@@ -330,7 +334,7 @@ parse_tag_text(const DefElem *def)
 /* ---- option lists ---- */
 
 /* Raises the error for an option that does not exist at this level. */
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_option(const char *name, Oid catalog)
 {
 	ClosestMatchState match;

@@ -11,11 +11,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -23,6 +20,7 @@
 #include "compat.h"
 #include "fdw/fdw.h"
 #include "fdw/row.h"
+#include "fdw/row_tags.h"
 #include "server/server.h"
 
 #define NO_SERIES PG_UINT32_MAX
@@ -223,208 +221,7 @@ make_key(M3dbRowWriter *writer, const TupleTableSlot *slot)
 	return used;
 }
 
-/* ---- tags ---- */
-
-static M3Slice
-utf8_slice(const char *text, Size size)
-{
-	const char *utf8 = pg_server_to_any(text, (int) size, PG_UTF8);
-
-	return m3_slice(utf8, utf8 == text ? size : strlen(utf8));
-}
-
-/* The text of a tag column that is not NULL; in the current context. */
-static M3Slice
-tag_text(const M3dbColumn *column, Datum value)
-{
-	char	   *text;
-
-	if (column->type_id == TEXTOID || column->type_id == VARCHAROID)
-	{
-		struct varlena *bytes = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(value));
-
-		return utf8_slice(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	}
-	text = OutputFunctionCall(unconstify(FmgrInfo *, &column->output), value);
-	return utf8_slice(text, strlen(text));
-}
-
-static void pg_attribute_noreturn()
-refuse_tags(const M3dbTable *table, const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid tags in column \"%s\" of foreign table \"%s\"",
-					table->columns[table->tags_attnum - 1].name, get_rel_name(table->relid)),
-			 errdetail("%s", detail)));
-	pg_unreachable();
-}
-
-static const char *
-json_kind(const JsonbValue *value)
-{
-	switch (value->type)
-	{
-		case jbvNumeric:
-			return "a number";
-		case jbvBool:
-			return "a boolean";
-		case jbvBinary:
-			return JsonContainerIsArray(value->val.binary.data) ? "an array" : "an object";
-		default:
-			return "something else";
-	}
-}
-
-/* Does the table give the tag in another way than by the jsonb column? */
-static const char *
-owner_of_tag(const M3dbTable *table, M3Slice name)
-{
-	const M3dbColumn *value = &table->columns[table->value_attnums[0] - 1];
-
-	for (int i = 0; i < table->tag_count; i++)
-	{
-		const M3dbColumn *column = &table->columns[table->tag_attnums[i] - 1];
-
-		if (m3_slice_equal(column->tag, name))
-			return column->name;
-	}
-	if (value->tag.size > 0 && m3_slice_equal(name, m3_slice_cstr(M3_TAG_METRIC_NAME)))
-		return value->name;
-	return NULL;
-}
-
-/* One key of the object.  NULL: the tag is absent. */
-static void
-add_json_tag(const M3dbTable *table, const JsonbValue *key, const JsonbValue *value,
-			 M3Tag *tags, size_t *count)
-{
-	M3Slice		name = utf8_slice(key->val.string.val, key->val.string.len);
-	const char *owner;
-
-	if (value->type == jbvNull)
-		return;
-	if (value->type != jbvString)
-		refuse_tags(table,
-					psprintf("The value of \"%s\" is %s; tags are strings, or null for none.",
-							 pnstrdup(key->val.string.val, key->val.string.len),
-							 json_kind(value)));
-	owner = owner_of_tag(table, name);
-	if (owner != NULL)
-		refuse_tags(table,
-					psprintf("Tag \"%s\" comes from column \"%s\".",
-							 pnstrdup(key->val.string.val, key->val.string.len), owner));
-	tags[*count].name = name;
-	tags[*count].value = utf8_slice(value->val.string.val, value->val.string.len);
-	(*count)++;
-}
-
-static void
-add_json_tags(const M3dbTable *table, Jsonb *object, M3Tag *tags, size_t *count)
-{
-	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
-	JsonbIteratorToken token;
-	JsonbValue	key;
-	JsonbValue	value;
-
-	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
-	{
-		if (token != WJB_KEY)
-			continue;
-		(void) JsonbIteratorNext(&iterator, &value, true);
-		add_json_tag(table, &key, &value, tags, count);
-	}
-}
-
-/*
- * The row's tags, unsorted, in the current context, with room for one more; a series' own
- * __name__ is not among them.
- */
-static M3Tag *
-collect_tags(const M3dbRowWriter *writer, const TupleTableSlot *slot, size_t *count)
-{
-	const M3dbTable *table = writer->table;
-	AttrNumber	tags_attnum = table->tags_attnum;
-	Jsonb	   *object = NULL;
-	Size		room = table->tag_count + 1;
-	M3Tag	   *tags;
-
-	if (tags_attnum != InvalidAttrNumber && !slot->tts_isnull[tags_attnum - 1])
-	{
-		object = DatumGetJsonbP(slot->tts_values[tags_attnum - 1]);
-		if (!JB_ROOT_IS_OBJECT(object))
-			refuse_tags(table, "It must be an object, such as {\"host\": \"web-1\"}.");
-		room += JB_ROOT_COUNT(object);
-	}
-	tags = palloc(room * sizeof(M3Tag));
-	*count = 0;
-	for (int i = 0; i < table->tag_count; i++)
-	{
-		const M3dbColumn *column = &table->columns[table->tag_attnums[i] - 1];
-
-		if (slot->tts_isnull[column->attnum - 1])
-			continue;
-		tags[*count].name = column->tag;
-		tags[*count].value = tag_text(column, slot->tts_values[column->attnum - 1]);
-		(*count)++;
-	}
-	if (object != NULL)
-		add_json_tags(table, object, tags, count);
-	return tags;
-}
-
 /* ---- series ---- */
-
-/* The given id, or the one made of the tags; in the current context. */
-static M3Slice
-series_id(const M3dbRowWriter *writer, const TupleTableSlot *slot, const M3Tag *tags,
-		  size_t count)
-{
-	AttrNumber	attnum = writer->table->id_attnum;
-	uint8_t    *id = NULL;
-	size_t		capacity = 0;
-	size_t		size = 0;
-	M3Error		err = {0};
-
-	if (attnum != InvalidAttrNumber)
-		return tag_text(&writer->table->columns[attnum - 1], slot->tts_values[attnum - 1]);
-	m3db_check(m3_id_quoted(tags, count, m3db_memory(CurrentMemoryContext), &id, &capacity,
-							&size, &err),
-			   &err);
-	return m3_slice(id, size);
-}
-
-/* Names the series of one value column; tags has room for one more. */
-static uint32
-resolve_series(const M3dbRowWriter *writer, const TupleTableSlot *slot,
-			   const M3dbColumn *column, const M3Tag *row_tags, size_t row_count)
-{
-	size_t		count = row_count;
-	M3Tag	   *tags = palloc((row_count + 1) * sizeof(M3Tag));
-	uint8_t    *encoded;
-	size_t		size;
-	M3Slice		id;
-	uint32_t	series;
-	M3Error		err = {0};
-
-	memcpy(tags, row_tags, row_count * sizeof(M3Tag));
-	if (column->tag.size > 0)
-	{
-		tags[count].name = m3_slice_cstr(M3_TAG_METRIC_NAME);
-		tags[count].value = column->tag;
-		count++;
-	}
-	m3_tags_sort(tags, count);
-	m3db_check(m3_tags_validate(tags, count, &err), &err);
-	id = series_id(writer, slot, tags, count);
-	size = m3_tags_encoded_size(tags, count);
-	encoded = palloc(Max(size, 1));
-	m3_tags_encode(tags, count, encoded);
-	m3db_check(m3_txn_series(writer->txn, writer->namespace_number, id,
-							 m3_slice(encoded, size), &series, &err),
-			   &err);
-	return series;
-}
 
 /* Names the series the row has values for and the group does not know. */
 static void
@@ -433,15 +230,16 @@ resolve_group(M3dbRowWriter *writer, const TupleTableSlot *slot, SeriesGroup *gr
 	const M3dbTable *table = writer->table;
 	MemoryContext old_context = MemoryContextSwitchTo(writer->scratch);
 	size_t		count;
-	M3Tag	   *tags = collect_tags(writer, slot, &count);
+	M3Tag	   *tags = m3db_row_tags(table, slot, &count);
 
 	for (int i = 0; i < table->value_count; i++)
 	{
 		AttrNumber	attnum = table->value_attnums[i];
 
 		if (group->series[i] == NO_SERIES && !slot->tts_isnull[attnum - 1])
-			group->series[i] = resolve_series(writer, slot, &table->columns[attnum - 1],
-											  tags, count);
+			group->series[i] = m3db_row_series(writer->txn, writer->namespace_number, table,
+											   slot, &table->columns[attnum - 1], tags,
+											   count);
 	}
 	MemoryContextSwitchTo(old_context);
 	MemoryContextReset(writer->scratch);
@@ -543,7 +341,7 @@ find_group(M3dbRowWriter *writer, Size key_size)
 
 /* ---- points ---- */
 
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_null(const M3dbTable *table, AttrNumber attnum, const char *what)
 {
 	ereport(ERROR,
@@ -554,7 +352,7 @@ refuse_null(const M3dbTable *table, AttrNumber attnum, const char *what)
 	pg_unreachable();
 }
 
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_no_value(const M3dbTable *table)
 {
 	if (!table->wide)
@@ -563,11 +361,12 @@ refuse_no_value(const M3dbTable *table)
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
 			 errmsg("row for foreign table \"%s\" has no value at all",
 					get_rel_name(table->relid)),
-			 errdetail("All of its value columns are null; a datapoint needs a series, a time and a value.")));
+			 errdetail("All of its value columns are null; a datapoint needs a series, a time "
+					   "and a value.")));
 	pg_unreachable();
 }
 
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_time(const M3dbRowWriter *writer, int64 time_ns)
 {
 	char	   *min = pstrdup(timestamptz_to_str(m3db_time_from_ns(writer->min_ns)));
@@ -624,7 +423,8 @@ row_unit(const M3dbRowWriter *writer, const TupleTableSlot *slot, int64 time_ns)
 	if (time_ns % m3_unit_ns(unit) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("time unit \"%s\" in column \"%s\" of foreign table \"%s\" is too coarse for the row's time",
+				 errmsg("time unit \"%s\" in column \"%s\" of foreign table \"%s\" is too "
+						"coarse for the row's time",
 						name, table->columns[i].name, get_rel_name(table->relid)),
 				 errdetail("The time would not be stored exactly."),
 				 errhint("Use a finer unit, or null to have one chosen.")));

@@ -2,14 +2,15 @@
  * Definitions of foreign tables, read from the catalogs and cached.
  *
  * Any change to a foreign table, a server or a schema makes all cached
- * definitions stale: options of one table count for others of its namespace, and such changes are rare.
- * A stale definition is replaced at its next use and freed when the
+ * definitions stale: options of one table count for others of its namespace,
+ * and such changes are rare.  A stale definition is replaced at its next use and freed when the
  * transaction ends, since a running statement may still hold it.
  */
 #include "postgres.h"
 
 #include "access/relation.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -57,7 +58,8 @@ m3db_time_to_ns(TimestampTz time)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range for a datapoint: \"%s\"",
 						timestamptz_to_str(time)),
-				 errdetail("Times of datapoints are nanoseconds after 1970-01-01 in 64 bits: up to the year 2262.")));
+				 errdetail("Times of datapoints are nanoseconds after 1970-01-01 in 64 bits: up "
+						   "to the year 2262.")));
 	return time_ns;
 }
 
@@ -81,7 +83,7 @@ typedef struct Builder
 	MemoryContext context;		/* of the table */
 } Builder;
 
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_column(const Builder *builder, const M3dbColumn *column, const char *rule,
 			  const char *hint)
 {
@@ -95,7 +97,7 @@ refuse_column(const Builder *builder, const M3dbColumn *column, const char *rule
 	pg_unreachable();
 }
 
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_table(const Builder *builder, const char *message, const char *hint)
 {
 	ereport(ERROR,
@@ -203,16 +205,18 @@ role_types(M3dbRole role)
 }
 
 /* A type without a role, and no role was given. */
-static void pg_attribute_noreturn()
+static _Noreturn void
 refuse_type(const Builder *builder, const M3dbColumn *column)
 {
-	const char *rule = "A column is a time, a value, a tag, or one of id, tags, annotation and unit.";
+	const char *rule = "A column is a time, a value, a tag, or one of id, tags, annotation and "
+					   "unit.";
 
 	switch (column->type_id)
 	{
 		case TIMESTAMPOID:
 		case DATEOID:
-			refuse_column(builder, column, "A datapoint's time is a point in time, which needs a time zone to be known.",
+			refuse_column(builder, column, "A datapoint's time is a point in time, which needs "
+										   "a time zone to be known.",
 						  "Use timestamp with time zone.");
 		case FLOAT4OID:
 		case NUMERICOID:
@@ -223,10 +227,12 @@ refuse_type(const Builder *builder, const M3dbColumn *column)
 		case JSONOID:
 		case JSONBOID:
 			refuse_column(builder, column, rule,
-						  "A jsonb column that holds tags is named \"tags\" or has option role 'tags'.");
+						  "A jsonb column that holds tags is named \"tags\" or has option role "
+						  "'tags'.");
 		case BYTEAOID:
 			refuse_column(builder, column, rule,
-						  "A bytea column that holds annotations is named \"annotation\" or has option role 'annotation'.");
+						  "A bytea column that holds annotations is named \"annotation\" or has "
+						  "option role 'annotation'.");
 		default:
 			refuse_column(builder, column, rule,
 						  "Use double precision for a value, text for a tag.");
@@ -371,9 +377,11 @@ check_tags(const Builder *builder)
 		if (has_metric &&
 			m3_slice_equal(column->tag, m3_slice_cstr(M3_TAG_METRIC_NAME)))
 			refuse_table(builder,
-						 psprintf("has a column \"%s\" for tag \"%s\", which its value columns give",
+						 psprintf("has a column \"%s\" for tag \"%s\", which its value columns "
+								  "give",
 								  column->name, M3_TAG_METRIC_NAME),
-						 "Drop the column; the tag holds the value column's name or its option \"metric\".");
+						 "Drop the column; the tag holds the value column's name or its option "
+						 "\"metric\".");
 		if (i > 0 && compare_tag_columns(&table->tag_attnums[i - 1], &table->tag_attnums[i],
 										 builder->table) == 0)
 			refuse_table(builder,
@@ -416,7 +424,8 @@ check_columns(const Builder *builder)
 
 	if (table->time_attnum == InvalidAttrNumber)
 		refuse_table(builder, "has no time column",
-					 "Add a column of type timestamp with time zone, or a bigint column with option role 'time_ns'.");
+					 "Add a column of type timestamp with time zone, or a bigint column with "
+					 "option role 'time_ns'.");
 	if (table->value_count == 0)
 		refuse_table(builder, "has no value column",
 					 "Add a column of type double precision.");
@@ -425,7 +434,9 @@ check_columns(const Builder *builder)
 		refuse_table(builder,
 					 psprintf("has an id column \"%s\" and several value columns",
 							  table->columns[table->id_attnum - 1].name),
-					 "Each value column is a series of its own, and a series id names one series only.  Give the column option role 'tag', or make a table for each value.");
+					 "Each value column is a series of its own, and a series id names one "
+					 "series only.  Give the column option role 'tag', or make a table for each "
+					 "value.");
 	if (table->wide)
 		set_metrics(builder);
 	qsort_arg(table->tag_attnums, table->tag_count, sizeof(AttrNumber),

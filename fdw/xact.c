@@ -100,7 +100,8 @@ m3db_xact_txn(void)
 	if (unlikely(prepared))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("cannot write to m3db_fdw foreign tables while the transaction is committing")));
+				 errmsg("cannot write to m3db_fdw foreign tables while the transaction is "
+						"committing")));
 	if (nest_level > 1 &&
 		(mark_count == 0 || marks[mark_count - 1].nest_level < nest_level))
 		push_mark(nest_level);
@@ -193,7 +194,8 @@ pre_prepare(void)
 	if (txn != NULL && m3_txn_count(txn) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot PREPARE a transaction that has written to m3db_fdw foreign tables")));
+				 errmsg("cannot PREPARE a transaction that has written to m3db_fdw foreign "
+						"tables")));
 }
 
 static void

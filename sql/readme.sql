@@ -67,7 +67,7 @@ SELECT ts, busy FROM disk
  WHERE host = 'web-1' AND ts >= '2026-01-01' AND ts < '2026-01-02' AND busy > 90;
 
 SELECT name, series, points FROM m3db.namespaces ORDER BY name;
-SELECT state FROM m3db.stat_bootstrap;
+SELECT state FROM m3db.stat_bootstrap WHERE datname = current_database();
 
 \c :home
 DROP DATABASE readme;
