@@ -6,6 +6,7 @@
 #include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -217,7 +218,8 @@ emit_namespace(void *context, const M3NamespaceInfo *info)
 	const M3NamespaceOptions *options = &info->options;
 	Row			row = {0};
 
-	put_text(&row, info->name);
+	/* names are UTF-8 on disk, whatever the database's encoding */
+	put_text(&row, pg_any_to_server(info->name, strlen(info->name), PG_UTF8));
 	put_duration(&row, options->retention_period_ns, true);
 	put_duration(&row, options->block_size_ns, false);
 	put_duration(&row, options->buffer_past_ns, false);

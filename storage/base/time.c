@@ -1,6 +1,8 @@
 #include "storage/base/time.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
@@ -26,6 +28,33 @@ m3_unit_from_name(const char *name)
 			return (M3TimeUnit) unit;
 	}
 	return M3_UNIT_NONE;
+}
+
+const char *
+m3_time_text(int64_t time_ns, char out[M3_TIME_TEXT_SIZE])
+{
+	int64_t		fraction = time_ns % M3_NS_PER_SECOND;
+	time_t		seconds = (time_t) (time_ns / M3_NS_PER_SECOND);
+	struct tm	parts;
+	size_t		size;
+
+	if (fraction < 0)
+	{
+		fraction += M3_NS_PER_SECOND;
+		seconds--;
+	}
+	/* an int64 of nanoseconds is within the years 1677 to 2262 */
+	if (gmtime_r(&seconds, &parts) == NULL)
+		memset(&parts, 0, sizeof(parts));
+	size = strftime(out, M3_TIME_TEXT_SIZE, "%Y-%m-%d %H:%M:%S", &parts);
+	if (fraction != 0)
+	{
+		size += (size_t) snprintf(out + size, M3_TIME_TEXT_SIZE - size, ".%09d", (int) fraction);
+		while (out[size - 1] == '0')
+			size--;
+	}
+	snprintf(out + size, M3_TIME_TEXT_SIZE - size, " UTC");
+	return out;
 }
 
 int64_t

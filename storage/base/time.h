@@ -54,6 +54,12 @@ extern const char *m3_unit_name(unsigned unit);
 /* The unit of that name, or M3_UNIT_NONE. */
 extern M3TimeUnit m3_unit_from_name(const char *name);
 
+#define M3_TIME_TEXT_SIZE 40
+
+/* "2024-01-01 05:00:00.000000001 UTC", without a fraction if there is none.
+ * Returns out. */
+extern const char *m3_time_text(int64_t time_ns, char out[M3_TIME_TEXT_SIZE]);
+
 /*
  * Start of the block of block_size_ns that holds time_ns, counted from
  * 0001-01-01 UTC.  block_size_ns is a positive number of whole seconds.

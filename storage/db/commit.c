@@ -104,9 +104,14 @@ static M3Status
 refuse_time(const M3TxnNamespace *ns, int64_t time_ns, int64_t limit_ns, const char *why,
 			M3Error *err)
 {
-	(void) m3_error(err, M3_INVALID, "time %" PRId64 " ns is %s of namespace \"%.*s\"", time_ns, why,
-					(int) ns->name_size, (const char *) ns->name);
-	m3_error_detail(err, "The limit is %" PRId64 " ns, %" PRId64 " seconds away.", limit_ns,
+	char		time_text[M3_TIME_TEXT_SIZE];
+	char		limit_text[M3_TIME_TEXT_SIZE];
+
+	(void) m3_error(err, M3_INVALID, "time %s is %s of namespace \"%.*s\"",
+					m3_time_text(time_ns, time_text), why, (int) ns->name_size,
+					(const char *) ns->name);
+	m3_error_detail(err, "The limit is %s, %" PRId64 " seconds away.",
+					m3_time_text(limit_ns, limit_text),
 					(time_ns > limit_ns ? time_ns - limit_ns : limit_ns - time_ns) / M3_NS_PER_SECOND);
 	return M3_INVALID;
 }

@@ -1,6 +1,5 @@
 #include "storage/db/txn.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -258,6 +257,21 @@ m3_time_range(int64_t block_size_ns, int64_t *min_ns, int64_t *end_ns)
 	*end_ns = m3_block_start(INT64_MAX - 2 * block_size_ns, block_size_ns);
 }
 
+static M3Status
+refuse_time(const M3TxnNamespace *ns, int64_t time_ns, int64_t min_ns, int64_t end_ns,
+			M3Error *err)
+{
+	char		text[M3_TIME_TEXT_SIZE];
+	char		min_text[M3_TIME_TEXT_SIZE];
+	char		end_text[M3_TIME_TEXT_SIZE];
+
+	(void) m3_error(err, M3_INVALID, "time %s is out of range", m3_time_text(time_ns, text));
+	m3_error_detail(err, "Blocks of namespace \"%.*s\" hold times from %s up to, not including, %s.",
+					(int) (ns->name_size > 80 ? 80 : ns->name_size), (const char *) ns->name,
+					m3_time_text(min_ns, min_text), m3_time_text(end_ns, end_text));
+	return M3_INVALID;
+}
+
 M3Status
 m3_txn_write(M3Txn *txn, uint32_t series, int64_t time_ns, double value, M3TimeUnit unit,
 			 M3Slice annotation, uint32_t command, M3Error *err)
@@ -273,18 +287,18 @@ m3_txn_write(M3Txn *txn, uint32_t series, int64_t time_ns, double value, M3TimeU
 		m3_time_range(ns->options.block_size_ns, &min_ns, &end_ns);
 		if (time_ns < min_ns || time_ns >= end_ns)
 		{
-			(void) m3_error(err, M3_INVALID, "time %" PRId64 " ns is out of range", time_ns);
-			m3_error_detail(err, "Blocks of namespace \"%.*s\" hold times from %" PRId64
-							" up to, not including, %" PRId64 " nanoseconds after 1970-01-01.",
-							(int) ns->name_size, (const char *) ns->name, min_ns, end_ns);
-			return M3_INVALID;
+			return refuse_time(ns, time_ns, min_ns, end_ns, err);
 		}
 	}
 	if (unit != M3_UNIT_NONE)
 	{
 		if (!m3_unit_is_valid((unsigned) unit) || time_ns % m3_unit_ns((unsigned) unit) != 0)
-			return m3_error(err, M3_INVALID, "time %" PRId64 " ns is not a whole number of unit \"%s\"",
-							time_ns, m3_unit_name((unsigned) unit));
+		{
+			char		text[M3_TIME_TEXT_SIZE];
+
+			return m3_error(err, M3_INVALID, "time %s is not a whole number of unit \"%s\"",
+							m3_time_text(time_ns, text), m3_unit_name((unsigned) unit));
+		}
 	}
 	if (annotation.size > M3_ANNOTATION_MAX_SIZE)
 	{
