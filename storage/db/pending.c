@@ -8,6 +8,7 @@
 
 #define FIRST_CAPACITY 64u
 #define MIN_LIMIT_POINTS 1024u
+#define MAX_LIMIT_POINTS (1u << 26) /* positions within a piece fit 32 bits */
 
 struct M3Pending
 {
@@ -38,6 +39,8 @@ m3i_pending_create(M3Env *env, M3Memory *memory, uint64_t limit_size)
 	pending->limit = (size_t) (limit_size / sizeof(M3PendingPoint));
 	if (pending->limit < MIN_LIMIT_POINTS)
 		pending->limit = MIN_LIMIT_POINTS;
+	if (pending->limit > MAX_LIMIT_POINTS)
+		pending->limit = MAX_LIMIT_POINTS;
 	return pending;
 }
 
