@@ -145,7 +145,8 @@ main(int argc, char **argv)
 	test_engine_open(&engine, env, directory, (size_t) 1 << 30, 1);
 	start = now();
 	check(test_engine_bootstrap(&engine, NULL, &err), &err);
-	printf("bootstrap from log %7.3f s per million points\n", (now() - start) / (double) points * 1e6);
+	printf("bootstrap from log %7.3f s per million points\n",
+		   (now() - start) / (double) points * 1e6);
 	sum = read_all(&engine, &count);
 	printf("after it           %zu points, sum %.2f\n", count, sum);
 	test_engine_crash(&engine);

@@ -148,6 +148,16 @@ done:
 	return status;
 }
 
+static void
+move_points(M3Points *points, size_t to, size_t from, size_t n)
+{
+	memmove(points->times_ns + to, points->times_ns + from, n * sizeof(int64_t));
+	memmove(points->values + to, points->values + from, n * sizeof(double));
+	memmove(points->units + to, points->units + from, n);
+	if (points->with_annotations)
+		memmove(points->annotations + to, points->annotations + from, n * sizeof(M3Slice));
+}
+
 /* Keeps of the points from first on those in visible stretches. */
 static void
 keep_visible(M3Points *points, size_t first, uint32_t limit, const uint32_t *flips,
@@ -168,14 +178,7 @@ keep_visible(M3Points *points, size_t first, uint32_t limit, const uint32_t *fli
 		if (visible && n > 0)
 		{
 			if (out != first + from)
-			{
-				memmove(points->times_ns + out, points->times_ns + first + from, n * sizeof(int64_t));
-				memmove(points->values + out, points->values + first + from, n * sizeof(double));
-				memmove(points->units + out, points->units + first + from, n);
-				if (points->with_annotations)
-					memmove(points->annotations + out, points->annotations + first + from,
-							n * sizeof(M3Slice));
-			}
+				move_points(points, out, first + from, n);
 			out += n;
 		}
 		if (to > from)

@@ -99,7 +99,8 @@ report_file(const Bootstrap *b, const M3LogFile *file)
 			 file->end.kind == M3_LOG_END_CORRUPT)
 		snprintf(message, sizeof(message),
 				 "commit log \"%s\" is %s at byte %" PRIu64 " of %" PRIu64 " (%s): "
-				 "%" PRIu64 " points before byte %" PRIu64 " are kept, what follows in this file is not",
+				 "%" PRIu64 " points before byte %" PRIu64
+				 " are kept, what follows in this file is not",
 				 file->name, m3_log_end_name(file->end.kind), file->end.offset,
 				 file->end.file_size, file->end.reason, file->end.entries, file->end.valid_size);
 	else
@@ -165,7 +166,8 @@ on_group(void *context, const M3LogGroupInfo *group, bool *apply, M3Error *err)
 	if (fate == M3_FATE_UNKNOWN)
 	{
 		(void) m3_error(err, M3_UNSUPPORTED,
-						"transaction %" PRIu64 " of commit log %" PRIu64 " is too old to tell whether it committed",
+						"transaction %" PRIu64 " of commit log %" PRIu64
+						" is too old to tell whether it committed",
 						group->xid, group->log_index);
 		m3_error_detail(err, "Its group begins at byte %" PRIu64 ".", group->offset);
 		return M3_UNSUPPORTED;
@@ -303,7 +305,8 @@ replay_logs(Bootstrap *b, M3Error *err)
 	if (b->unplaced > 0)
 	{
 		snprintf(message, sizeof(message),
-				 "%" PRIu64 " points in the commit logs belong to no known namespace or block; they stay in the logs",
+				 "%" PRIu64 " points in the commit logs belong to no known namespace or block; "
+				 "they stay in the logs",
 				 b->unplaced);
 		report(b, message);
 	}

@@ -12,10 +12,9 @@
  * Staging comes first, since it can fail and be taken back: nobody
  * has written after it.
  */
-#include <inttypes.h>
 #include <string.h>
 
-#include "storage/db/txn_private.h"
+#include "storage/db/commit_private.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
@@ -24,163 +23,24 @@
 /* Larger batches are written to the log while it is locked, piece by piece. */
 #define BUILD_AHEAD_MAX_POINTS 200000u
 
-/* Series made between two looks for an interrupt. */
-#define YIELD_EVERY 4096u
-
-typedef struct Commit
-{
-	M3Txn	   *txn;
-	M3Database *db;
-	M3CommitLog *log;
-	M3LogGroup	group;
-	const M3CommitOptions *options;
-	uint32_t   *order;
-	uint32_t   *starts;
-	size_t		order_capacity;
-	uint64_t	logged_count;	/* points that go to the log */
-	uint64_t	horizon;
-	int64_t		now_ns;
-} Commit;
-
-typedef M3Status (*PieceFn) (Commit *commit, const M3PendingPoint *points, M3Error *err);
+typedef M3Status (*PieceFn) (M3Commit *commit, const M3PendingPoint *points, M3Error *err);
 
 static M3Series *
-shared_series(const Commit *commit, uint32_t number)
+shared_series(const M3Commit *commit, uint32_t number)
 {
 	return m3_arena_at(commit->db->arena, commit->txn->series[number].ref);
-}
-
-/* --- survey ------------------------------------------------------------- */
-
-static M3Status
-survey_points(Commit *commit, M3Error *err)
-{
-	M3Txn	   *txn = commit->txn;
-	uint64_t	position = 0;
-
-	for (uint32_t i = 0; i < txn->namespace_count; i++)
-	{
-		txn->namespaces[i].batch_min_ns = INT64_MAX;
-		txn->namespaces[i].batch_max_ns = INT64_MIN;
-		memset(&txn->namespaces[i].effect, 0, sizeof(M3WriteEffect));
-	}
-	for (uint32_t i = 0; i < txn->series_count; i++)
-	{
-		txn->series[i].in_batch = false;
-		txn->series[i].introduced = false;
-	}
-	for (;;)
-	{
-		const M3PendingPoint *points;
-		size_t		count;
-
-		/* a jump leaves only memory of the transaction behind */
-		commit->db->env->yield(commit->db->env);
-		M3_TRY(m3i_pending_read(txn->pending, &position, &points, &count, err));
-		if (count == 0)
-			return M3_OK;
-		for (size_t i = 0; i < count; i++)
-		{
-			M3TxnSeries *series = &txn->series[points[i].series];
-			M3TxnNamespace *ns = &txn->namespaces[series->namespace_number];
-
-			series->in_batch = true;
-			if (points[i].time_ns < ns->batch_min_ns)
-				ns->batch_min_ns = points[i].time_ns;
-			if (points[i].time_ns > ns->batch_max_ns)
-				ns->batch_max_ns = points[i].time_ns;
-			commit->logged_count += ns->options.writes_to_commitlog;
-		}
-	}
-}
-
-static int64_t
-to_second(int64_t time_ns)
-{
-	return time_ns - ((time_ns % M3_NS_PER_SECOND) + M3_NS_PER_SECOND) % M3_NS_PER_SECOND;
-}
-
-static M3Status
-refuse_time(const M3TxnNamespace *ns, int64_t time_ns, int64_t limit_ns, const char *why,
-			M3Error *err)
-{
-	char		time_text[M3_TIME_TEXT_SIZE];
-	char		limit_text[M3_TIME_TEXT_SIZE];
-
-	(void) m3_error(err, M3_INVALID, "time %s is %s of namespace \"%.*s\"",
-					m3_time_text(time_ns, time_text), why, (int) ns->name_size,
-					(const char *) ns->name);
-	m3_error_detail(err, "The limit is %s, %" PRId64 " seconds away.",
-					m3_time_text(limit_ns, limit_text),
-					(time_ns > limit_ns ? time_ns - limit_ns : limit_ns - time_ns) / M3_NS_PER_SECOND);
-	return M3_INVALID;
-}
-
-/* spec/engine.md 4.3, but that times ahead of the clock are only refused where
- * cold writes are off. */
-static M3Status
-check_times(const M3TxnNamespace *ns, int64_t now_ns, M3Error *err)
-{
-	const M3NamespaceOptions *options = &ns->options;
-	int64_t		past_ns = to_second(now_ns - options->buffer_past_ns);
-	int64_t		future_ns = to_second(now_ns + options->buffer_future_ns);
-
-	if (options->retention_period_ns != 0 &&
-		ns->batch_min_ns < now_ns - options->retention_period_ns)
-		return refuse_time(ns, ns->batch_min_ns, now_ns - options->retention_period_ns,
-						   "out of the retention period", err);
-	if (options->cold_writes_enabled)
-		return M3_OK;
-	if (ns->batch_min_ns < past_ns)
-		return refuse_time(ns, ns->batch_min_ns, past_ns,
-						   "too far in the past for the warm window", err);
-	if (ns->batch_max_ns >= future_ns)
-		return refuse_time(ns, ns->batch_max_ns, future_ns,
-						   "too far in the future for the warm window", err);
-	return M3_OK;
-}
-
-static M3Status
-resolve(Commit *commit, M3Error *err)
-{
-	M3Txn	   *txn = commit->txn;
-
-	for (uint32_t i = 0; i < txn->namespace_count; i++)
-	{
-		M3TxnNamespace *ns = &txn->namespaces[i];
-
-		if (ns->batch_min_ns > ns->batch_max_ns)
-			continue;
-		M3_TRY(check_times(ns, commit->now_ns, err));
-		M3_TRY(m3i_namespace_ensure(commit->db, m3_slice(ns->name, ns->name_size), &ns->options,
-									&ns->root_options, &ns->ref, err));
-	}
-	for (uint32_t i = 0; i < txn->series_count; i++)
-	{
-		M3TxnSeries *series = &txn->series[i];
-		M3Ref		namespace_ref = txn->namespaces[series->namespace_number].ref;
-
-		if (!series->in_batch || series->ref != 0)
-			continue;
-		if (i % YIELD_EVERY == YIELD_EVERY - 1)
-			commit->db->env->yield(commit->db->env);
-		M3_TRY(m3i_series_ensure(commit->db, namespace_ref, m3i_txn_series_id(series),
-								 m3i_txn_series_tags(series),
-								 m3_series_hash(namespace_ref, m3i_txn_series_id(series)),
-								 &series->ref, err));
-	}
-	return M3_OK;
 }
 
 /* --- pieces ------------------------------------------------------------- */
 
 static M3Status
-reserve_order(Commit *commit, size_t count, M3Error *err)
+reserve_order(M3Commit *commit, size_t count, M3Error *err)
 {
 	M3Memory   *memory = commit->txn->memory;
 
 	if (commit->starts == NULL)
-		commit->starts = m3_alloc(memory, (commit->txn->series_count + (size_t) 1) * sizeof(uint32_t));
+		commit->starts = m3_alloc(memory, ((size_t) commit->txn->series_count + 1) *
+								  sizeof(uint32_t));
 	if (count > commit->order_capacity)
 	{
 		m3_free(memory, commit->order);
@@ -194,7 +54,7 @@ reserve_order(Commit *commit, size_t count, M3Error *err)
 
 /* Calls fn for each piece of the points, in order, with order and starts made. */
 static M3Status
-for_each_piece(Commit *commit, PieceFn first, PieceFn second, M3Error *err)
+for_each_piece(M3Commit *commit, PieceFn first, PieceFn second, M3Error *err)
 {
 	M3Txn	   *txn = commit->txn;
 	uint64_t	position = 0;
@@ -224,7 +84,7 @@ unit_of(const M3PendingPoint *point)
 }
 
 static M3Status
-log_series(Commit *commit, const M3PendingPoint *points, uint32_t number, M3Error *err)
+log_series(M3Commit *commit, const M3PendingPoint *points, uint32_t number, M3Error *err)
 {
 	M3Txn	   *txn = commit->txn;
 	M3TxnSeries *own = &txn->series[number];
@@ -257,7 +117,7 @@ log_series(Commit *commit, const M3PendingPoint *points, uint32_t number, M3Erro
 }
 
 static M3Status
-log_piece(Commit *commit, const M3PendingPoint *points, M3Error *err)
+log_piece(M3Commit *commit, const M3PendingPoint *points, M3Error *err)
 {
 	const M3Txn *txn = commit->txn;
 
@@ -271,7 +131,7 @@ log_piece(Commit *commit, const M3PendingPoint *points, M3Error *err)
 }
 
 static M3Status
-stage_series(Commit *commit, const M3PendingPoint *points, uint32_t number, M3Error *err)
+stage_series(M3Commit *commit, const M3PendingPoint *points, uint32_t number, M3Error *err)
 {
 	M3Txn	   *txn = commit->txn;
 	M3Database *db = commit->db;
@@ -310,7 +170,7 @@ stage_series(Commit *commit, const M3PendingPoint *points, uint32_t number, M3Er
 }
 
 static M3Status
-stage_piece(Commit *commit, const M3PendingPoint *points, M3Error *err)
+stage_piece(M3Commit *commit, const M3PendingPoint *points, M3Error *err)
 {
 	for (uint32_t s = 0; s < commit->txn->series_count; s++)
 	{
@@ -337,7 +197,8 @@ for_each_series(M3Txn *txn, bool take_back)
 		lock = M3_LOCK_STRIPE + m3_series_stripe(series->hash);
 		db->env->lock(db->env, lock, M3_LOCK_EXCLUSIVE);
 		if (take_back)
-			(void) m3_series_take_back(db->arena, db->env, series, txn->sequence, txn->memory, NULL);
+			(void) m3_series_take_back(db->arena, db->env, series, txn->sequence,
+									   txn->memory, NULL);
 		else
 			m3_series_kill(db->arena, series, txn->sequence);
 		db->env->unlock(db->env, lock);
@@ -347,13 +208,13 @@ for_each_series(M3Txn *txn, bool take_back)
 /* --- under the root's WRITE lock ---------------------------------------- */
 
 static bool
-fits_ahead(const Commit *commit)
+fits_ahead(const M3Commit *commit)
 {
 	return m3i_pending_count(commit->txn->pending) <= BUILD_AHEAD_MAX_POINTS;
 }
 
 static M3Status
-build(Commit *commit, M3Slice *bytes, M3Error *err)
+build(M3Commit *commit, M3Slice *bytes, M3Error *err)
 {
 	for (uint32_t s = 0; s < commit->txn->series_count; s++)
 		commit->txn->series[s].introduced = false;
@@ -364,7 +225,7 @@ build(Commit *commit, M3Slice *bytes, M3Error *err)
 
 /* Stages and logs piece by piece, each read and ordered once. */
 static M3Status
-stage_and_stream(Commit *commit, M3LogPosition *position, M3Error *err)
+stage_and_stream(M3Commit *commit, M3LogPosition *position, M3Error *err)
 {
 	M3Status	status;
 	M3Slice		none;
@@ -385,7 +246,7 @@ stage_and_stream(Commit *commit, M3LogPosition *position, M3Error *err)
 }
 
 static M3Status
-stage_and_log(Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition *position,
+stage_and_log(M3Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition *position,
 			  M3Error *err)
 {
 	if (commit->logged_count == 0)
@@ -399,7 +260,7 @@ stage_and_log(Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition 
 }
 
 static void
-note_logged(Commit *commit, const M3LogPosition *position)
+note_logged(M3Commit *commit, const M3LogPosition *position)
 {
 	M3Txn	   *txn = commit->txn;
 
@@ -433,7 +294,7 @@ count_merges(M3Txn *txn)
 }
 
 static M3Status
-commit_locked(Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition *position,
+commit_locked(M3Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition *position,
 			  M3Error *err)
 {
 	M3Txn	   *txn = commit->txn;
@@ -475,7 +336,7 @@ count_batch(M3Txn *txn)
 }
 
 static M3Status
-run(Commit *commit, M3Error *err)
+run(M3Commit *commit, M3Error *err)
 {
 	M3Txn	   *txn = commit->txn;
 	M3Env	   *env = commit->db->env;
@@ -484,8 +345,7 @@ run(Commit *commit, M3Error *err)
 	uint64_t	built_for;
 	M3Status	status;
 
-	M3_TRY(survey_points(commit, err));
-	M3_TRY(resolve(commit, err));
+	M3_TRY(m3i_commit_survey(commit, err));
 	M3_TRY(m3i_log_handle(commit->db, &commit->log, err));
 	built_for = m3_commitlog_active_index(commit->log);
 	if (commit->logged_count > 0 && fits_ahead(commit))
@@ -512,7 +372,7 @@ run(Commit *commit, M3Error *err)
 M3Status
 m3_txn_prepare(M3Txn *txn, const M3CommitOptions *options, M3Error *err)
 {
-	Commit		commit = {.txn = txn, .db = txn->db, .options = options};
+	M3Commit	commit = {.txn = txn, .db = txn->db, .options = options};
 	M3Status	status;
 
 	if (txn->staged)
@@ -575,8 +435,12 @@ uncount_batch(M3Txn *txn)
 		M3TxnNamespace *ns = &txn->namespaces[i];
 
 		if (ns->counted)
-			__atomic_fetch_sub(&((M3NamespaceShared *) m3_arena_at(txn->db->arena, ns->ref))->point_count,
-							   (uint64_t) ns->effect.points, __ATOMIC_RELAXED);
+		{
+			M3NamespaceShared *shared = m3_arena_at(txn->db->arena, ns->ref);
+
+			__atomic_fetch_sub(&shared->point_count, (uint64_t) ns->effect.points,
+							   __ATOMIC_RELAXED);
+		}
 		ns->counted = false;
 	}
 }

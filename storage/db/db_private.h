@@ -166,6 +166,7 @@ extern void m3i_namespace_count_write(M3Database *db, M3NamespaceShared *ns,
 									  int64_t first_block_ns, int64_t end_ns);
 extern void m3i_namespaces_drop(M3Database *db);
 
+/* in series_list.c */
 /* The series, made if need be, with its number and place in the namespace's list.
  * M3_CONFLICT if it has other tags. */
 extern M3Status m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice id,

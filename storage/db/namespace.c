@@ -6,7 +6,6 @@
 
 #include "storage/base/time.h"
 #include "storage/db/db_private.h"
-#include "storage/ident/id.h"
 #include "storage/ident/tags.h"
 #include "storage/log/group.h"
 
@@ -18,8 +17,6 @@
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
-
-#define FIRST_SERIES_CAPACITY 16u
 
 int64_t
 m3_recommended_block_size_ns(int64_t retention_period_ns)
@@ -95,9 +92,11 @@ m3_namespace_name_validate(M3Slice name, M3Error *err)
 	{
 		if (name.data[i] < 0x20 || strchr("/\\*?[]", name.data[i]) != NULL)
 		{
-			(void) m3_error(err, M3_INVALID, "namespace \"%.*s\" holds a character that cannot be used",
+			(void) m3_error(err, M3_INVALID,
+							"namespace \"%.*s\" holds a character that cannot be used",
 							(int) name.size, (const char *) name.data);
-			m3_error_detail(err, "The name is that of a directory; control characters and / \\ * ? [ ] are not allowed.");
+			m3_error_detail(err, "The name is that of a directory; control characters and "
+							"/ \\ * ? [ ] are not allowed.");
 			return M3_INVALID;
 		}
 	}
@@ -107,7 +106,8 @@ m3_namespace_name_validate(M3Slice name, M3Error *err)
 		{
 			(void) m3_error(err, M3_INVALID, "namespace \"%.*s\" holds \"%s\"",
 							(int) name.size, (const char *) name.data, unwise[i]);
-			m3_error_detail(err, "M3DB looks for this word in paths and would take the directory for another.");
+			m3_error_detail(err, "M3DB looks for this word in paths and would take the "
+							"directory for another.");
 			return M3_INVALID;
 		}
 	}
@@ -164,7 +164,8 @@ check_locked(const M3Database *db, M3Slice name, M3Ref ref, const M3NamespaceOpt
 	{
 		(void) m3_error(err, M3_CONFLICT, "block_size of namespace \"%.*s\" cannot be changed",
 						(int) name.size, (const char *) name.data);
-		m3_error_detail(err, "It has data in blocks of %" PRId64 " seconds; the table says %" PRId64 ".",
+		m3_error_detail(err, "It has data in blocks of %" PRId64 " seconds; the table says %"
+						PRId64 ".",
 						namespace_at(db, ref)->options.block_size_ns / SECOND,
 						options->block_size_ns / SECOND);
 		return M3_CONFLICT;
@@ -350,98 +351,6 @@ m3i_namespaces_drop(M3Database *db)
 	}
 	root->last_namespace = 0;
 	root->has_options = false;
-}
-
-/* --- series ------------------------------------------------------------- */
-
-M3Status
-m3i_series_check_tags(M3Slice id, M3Slice stored, M3Slice wanted, M3Error *err)
-{
-	if (m3_slice_equal(stored, wanted))
-		return M3_OK;
-	(void) m3_error(err, M3_CONFLICT, "series \"%.*s\" has other tags",
-					(int) (id.size > 120 ? 120 : id.size), (const char *) id.data);
-	m3_error_detail(err, "A series is identified by its id, and keeps the tags it was first written with.");
-	return M3_CONFLICT;
-}
-
-/* ROOT_NAMES held exclusive: room for one more entry in the namespace's list. */
-static bool
-reserve_entry(M3Database *db, M3NamespaceShared *ns)
-{
-	uint32_t	capacity = ns->series_capacity == 0 ? FIRST_SERIES_CAPACITY : ns->series_capacity * 2;
-	M3Ref		ref;
-
-	if (ns->series_count < ns->series_capacity)
-		return true;
-	ref = m3_arena_alloc(db->arena, db->env, capacity * sizeof(M3Ref));
-	if (ref == 0)
-		return false;
-	if (ns->series_count > 0)
-		memcpy(m3_arena_at(db->arena, ref), m3_arena_at(db->arena, ns->series),
-			   ns->series_count * sizeof(M3Ref));
-	m3_arena_free(db->arena, db->env, ns->series);
-	ns->series = ref;
-	ns->series_capacity = capacity;
-	return true;
-}
-
-/* ROOT_NAMES held exclusive. */
-static M3Status
-create_locked(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uint32_t hash,
-			  M3Ref *result, M3Error *err)
-{
-	M3NamespaceShared *ns = namespace_at(db, namespace_ref);
-	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
-	M3Env	   *env = db->env;
-	M3Ref		ref;
-
-	if (!reserve_entry(db, ns))
-		return m3_error(err, M3_FULL, "no room for series in the buffer arena");
-	env->lock(env, lock, M3_LOCK_EXCLUSIVE);
-	ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, id, hash);
-	if (ref == 0)
-	{
-		ref = m3_series_create(db->arena, env, m3i_stripe(db, hash), namespace_ref, id, tags, hash);
-		if (ref != 0)
-		{
-			M3Series   *series = m3_arena_at(db->arena, ref);
-
-			series->unique_index = db->root->next_unique_index++;
-			series->shard = m3_shard_of_id(id, db->root->options.hash_seed,
-										   db->root->options.shard_count);
-			series->ordinal = ns->series_count;
-			((M3Ref *) m3_arena_at(db->arena, ns->series))[ns->series_count] = ref;
-			ns->series_count++;
-		}
-	}
-	env->unlock(env, lock);
-	if (ref == 0)
-		return m3_error(err, M3_FULL, "no room for series in the buffer arena");
-	*result = ref;
-	return M3_OK;
-}
-
-M3Status
-m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uint32_t hash,
-				  M3Ref *ref, M3Error *err)
-{
-	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
-	M3Env	   *env = db->env;
-
-	env->lock(env, lock, M3_LOCK_SHARED);
-	*ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, id, hash);
-	env->unlock(env, lock);
-	if (*ref == 0)
-	{
-		M3Status	status;
-
-		env->lock(env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
-		status = create_locked(db, namespace_ref, id, tags, hash, ref, err);
-		env->unlock(env, m3i_lock_names(db));
-		M3_TRY(status);
-	}
-	return m3i_series_check_tags(id, m3_series_tags(m3_arena_at(db->arena, *ref)), tags, err);
 }
 
 /* --- information -------------------------------------------------------- */

@@ -79,7 +79,8 @@ arrange(M3OwnPoints *own, M3Memory *memory, M3Error *err)
 	{
 		const M3PendingPoint *point = &own->points[order[i]];
 
-		if (n > 0 && sorted[n - 1].series == point->series && sorted[n - 1].time_ns == point->time_ns)
+		if (n > 0 && sorted[n - 1].series == point->series &&
+			sorted[n - 1].time_ns == point->time_ns)
 			n--;
 		sorted[n++] = *point;
 	}

@@ -167,7 +167,8 @@ reserve_series(M3Txn *txn, M3Error *err)
 	}
 	if ((txn->series_count + 1) * 2 > txn->table_capacity)
 	{
-		uint32_t	capacity = txn->table_capacity == 0 ? FIRST_TABLE_CAPACITY : txn->table_capacity * 2;
+		uint32_t	capacity = txn->table_capacity == 0 ? FIRST_TABLE_CAPACITY :
+			txn->table_capacity * 2;
 		uint32_t   *table = m3_alloc(txn->memory, capacity * sizeof(*table));
 
 		if (table == NULL)
@@ -266,7 +267,8 @@ refuse_time(const M3TxnNamespace *ns, int64_t time_ns, int64_t min_ns, int64_t e
 	char		end_text[M3_TIME_TEXT_SIZE];
 
 	(void) m3_error(err, M3_INVALID, "time %s is out of range", m3_time_text(time_ns, text));
-	m3_error_detail(err, "Blocks of namespace \"%.*s\" hold times from %s up to, not including, %s.",
+	m3_error_detail(err, "Blocks of namespace \"%.*s\" hold times from %s up to, "
+					"not including, %s.",
 					(int) (ns->name_size > 80 ? 80 : ns->name_size), (const char *) ns->name,
 					m3_time_text(min_ns, min_text), m3_time_text(end_ns, end_text));
 	return M3_INVALID;
@@ -406,7 +408,8 @@ m3i_order_points(const M3PendingPoint *points, size_t count, uint32_t series_cou
 	for (uint32_t s = 0; s < series_count; s++)
 	{
 		if (starts[s + 1] - starts[s] > 1)
-			M3_TRY(order_by_time(points, order + starts[s], starts[s + 1] - starts[s], memory, err));
+			M3_TRY(order_by_time(points, order + starts[s], starts[s + 1] - starts[s], memory,
+								 err));
 	}
 	return M3_OK;
 }

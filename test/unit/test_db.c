@@ -46,7 +46,8 @@ static double
 value_at(TestEngine *engine, const char *name, int64_t time_ns)
 {
 	TestPoint	point;
-	size_t		n = test_read(engine, 0, "ns", name, time_ns, time_ns + 1, NULL, NULL, 0, &point, 1);
+	size_t		n = test_read(engine, 0, "ns", name, time_ns, time_ns + 1, NULL, NULL, 0,
+							  &point, 1);
 
 	return n == 1 ? point.value : -12345.0;
 }
@@ -137,9 +138,11 @@ test_snapshots(void)
 	{
 		TestPoint	point;
 
-		CHECK_INT(test_read(&engine, 1, "ns", "a", ALL_START, ALL_END, before, NULL, 0, &point, 1), 1);
+		CHECK_INT(test_read(&engine, 1, "ns", "a", ALL_START, ALL_END, before, NULL, 0,
+							&point, 1), 1);
 		CHECK(point.value == 1.0);
-		CHECK_INT(test_read(&engine, 1, "ns", "a", ALL_START, ALL_END, during, NULL, 0, &point, 1), 1);
+		CHECK_INT(test_read(&engine, 1, "ns", "a", ALL_START, ALL_END, during, NULL, 0,
+							&point, 1), 1);
 		CHECK(point.value == 1.0);
 	}
 	m3_snapshot_release(before);
@@ -482,18 +485,22 @@ test_refusals(void)
 	env->now_ns(env);
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
 	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
-	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr("ns"), &other, &root, &number, &err), M3_CONFLICT);
+	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr("ns"), &other, &root, &number, &err),
+				 M3_CONFLICT);
 	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr("ns"), &options, &other_root, &number, &err),
 				 M3_CONFLICT);
-	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr("a/b"), &options, &root, &number, &err), M3_INVALID);
-	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr(".."), &options, &root, &number, &err), M3_INVALID);
+	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr("a/b"), &options, &root, &number, &err),
+				 M3_INVALID);
+	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr(".."), &options, &root, &number, &err),
+				 M3_INVALID);
 	CHECK_OK(m3_txn_namespace(txn, m3_slice_cstr("ns"), &options, &root, &number, &err));
 	m3_tags_encode(&tag, 1, tags);
 	CHECK_STATUS(m3_txn_series(txn, number, m3_slice_cstr("a"),
 							   m3_slice(tags, m3_tags_encoded_size(&tag, 1)), &series, &err),
 				 M3_CONFLICT);
 	series = test_series(txn, "ns", &options, "a");
-	CHECK_STATUS(m3_txn_write(txn, series, -1, 1, M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err), M3_INVALID);
+	CHECK_STATUS(m3_txn_write(txn, series, -1, 1, M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err),
+				 M3_INVALID);
 	CHECK_STATUS(m3_txn_write(txn, series, INT64_MAX, 1, M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err),
 				 M3_INVALID);
 	CHECK_STATUS(m3_txn_write(txn, series, T0 + 1, 1, M3_UNIT_SECOND, m3_slice(NULL, 0), 0, &err),
@@ -517,7 +524,8 @@ test_windows(void)
 	options.retention_period_ns = 48 * 3600 * S;
 	options.cold_writes_enabled = false;
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", now - 600 * S, 1, &err));
-	CHECK_STATUS(test_write(&engine, 0, "ns", &options, "a", now - 600 * S - 1, 1, &err), M3_INVALID);
+	CHECK_STATUS(test_write(&engine, 0, "ns", &options, "a", now - 600 * S - 1, 1, &err),
+				 M3_INVALID);
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", now + 119 * S + 999000000, 1, &err));
 	CHECK_STATUS(test_write(&engine, 0, "ns", &options, "a", now + 120 * S, 1, &err), M3_INVALID);
 	CHECK(strncmp(err.message, "time ", 5) == 0);

@@ -110,7 +110,8 @@ is_right(TestEngine *engine, const Outcome *outcomes)
 
 		if (!ok)
 		{
-			fprintf(stderr, "    step %d: %d points, outcome %d\n", step, count, (int) outcomes[step]);
+			fprintf(stderr, "    step %d: %d points, outcome %d\n", step, count,
+					(int) outcomes[step]);
 			return false;
 		}
 	}
@@ -149,8 +150,9 @@ live(uint64_t at, int sys_errno, bool for_ever, EnvFaultCrash mode, uint64_t *ca
 		status = test_engine_bootstrap(&engine, NULL, &err);
 		ok = status == M3_OK && is_right(&engine, outcomes);
 		if (!CHECK(ok))
-			fprintf(stderr, "    call %d, errno %d, for ever %d, crash %d, round %d: %s\n", (int) at,
-					sys_errno, for_ever, (int) mode, round, status == M3_OK ? "wrong points" : err.message);
+			fprintf(stderr, "    call %d, errno %d, for ever %d, crash %d, round %d: %s\n",
+					(int) at, sys_errno, for_ever, (int) mode, round,
+					status == M3_OK ? "wrong points" : err.message);
 		/* it takes writes again */
 		if (status == M3_OK)
 		{

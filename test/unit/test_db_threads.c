@@ -85,8 +85,8 @@ is_consistent(uint32_t handle)
 
 	for (int s = 0; ok && s < SERIES; s++)
 	{
-		counts[s] = test_read(&engine, handle, "ns", names[s], T0, T0 + SLOTS * S, snapshot, NULL, 0,
-							  points[s], SLOTS + 1);
+		counts[s] = test_read(&engine, handle, "ns", names[s], T0, T0 + SLOTS * S, snapshot,
+							  NULL, 0, points[s], SLOTS + 1);
 		ok = counts[s] == counts[0] && counts[s] <= SLOTS;
 		for (size_t i = 0; ok && i < counts[s]; i++)
 			ok = points[s][i].time_ns == points[0][i].time_ns &&

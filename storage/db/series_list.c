@@ -1,0 +1,106 @@
+/*
+ * The series of a namespace: a list in order of creation beside the table that
+ * finds them, which all namespaces share.
+ */
+#include <string.h>
+
+#include "storage/db/db_private.h"
+#include "storage/ident/id.h"
+
+#ifdef POSTGRES_H
+#error "storage/ must not include PostgreSQL headers"
+#endif
+
+#define FIRST_SERIES_CAPACITY 16u
+
+M3Status
+m3i_series_check_tags(M3Slice id, M3Slice stored, M3Slice wanted, M3Error *err)
+{
+	if (m3_slice_equal(stored, wanted))
+		return M3_OK;
+	(void) m3_error(err, M3_CONFLICT, "series \"%.*s\" has other tags",
+					(int) (id.size > 120 ? 120 : id.size), (const char *) id.data);
+	m3_error_detail(err, "A series is identified by its id, and keeps the tags it was "
+					"first written with.");
+	return M3_CONFLICT;
+}
+
+/* ROOT_NAMES held exclusive: room for one more entry in the namespace's list. */
+static bool
+reserve_entry(M3Database *db, M3NamespaceShared *ns)
+{
+	uint32_t	capacity = ns->series_capacity == 0 ? FIRST_SERIES_CAPACITY :
+		ns->series_capacity * 2;
+	M3Ref		ref;
+
+	if (ns->series_count < ns->series_capacity)
+		return true;
+	ref = m3_arena_alloc(db->arena, db->env, capacity * sizeof(M3Ref));
+	if (ref == 0)
+		return false;
+	if (ns->series_count > 0)
+		memcpy(m3_arena_at(db->arena, ref), m3_arena_at(db->arena, ns->series),
+			   ns->series_count * sizeof(M3Ref));
+	m3_arena_free(db->arena, db->env, ns->series);
+	ns->series = ref;
+	ns->series_capacity = capacity;
+	return true;
+}
+
+/* ROOT_NAMES held exclusive. */
+static M3Status
+create_locked(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uint32_t hash,
+			  M3Ref *result, M3Error *err)
+{
+	M3NamespaceShared *ns = m3_arena_at(db->arena, namespace_ref);
+	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
+	M3Env	   *env = db->env;
+	M3Ref		ref;
+
+	if (!reserve_entry(db, ns))
+		return m3_error(err, M3_FULL, "no room for series in the buffer arena");
+	env->lock(env, lock, M3_LOCK_EXCLUSIVE);
+	ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, id, hash);
+	if (ref == 0)
+	{
+		ref = m3_series_create(db->arena, env, m3i_stripe(db, hash), namespace_ref, id, tags, hash);
+		if (ref != 0)
+		{
+			M3Series   *series = m3_arena_at(db->arena, ref);
+
+			series->unique_index = db->root->next_unique_index++;
+			series->shard = m3_shard_of_id(id, db->root->options.hash_seed,
+										   db->root->options.shard_count);
+			series->ordinal = ns->series_count;
+			((M3Ref *) m3_arena_at(db->arena, ns->series))[ns->series_count] = ref;
+			ns->series_count++;
+		}
+	}
+	env->unlock(env, lock);
+	if (ref == 0)
+		return m3_error(err, M3_FULL, "no room for series in the buffer arena");
+	*result = ref;
+	return M3_OK;
+}
+
+M3Status
+m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uint32_t hash,
+				  M3Ref *ref, M3Error *err)
+{
+	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
+	M3Env	   *env = db->env;
+
+	env->lock(env, lock, M3_LOCK_SHARED);
+	*ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, id, hash);
+	env->unlock(env, lock);
+	if (*ref == 0)
+	{
+		M3Status	status;
+
+		env->lock(env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
+		status = create_locked(db, namespace_ref, id, tags, hash, ref, err);
+		env->unlock(env, m3i_lock_names(db));
+		M3_TRY(status);
+	}
+	return m3i_series_check_tags(id, m3_series_tags(m3_arena_at(db->arena, *ref)), tags, err);
+}

@@ -1,0 +1,142 @@
+/*
+ * What a batch will touch, found out before the root's WRITE lock is taken: its
+ * times checked, its namespaces registered, its series made.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/db/commit_private.h"
+
+#ifdef POSTGRES_H
+#error "storage/ must not include PostgreSQL headers"
+#endif
+
+/* Series made between two looks for an interrupt. */
+#define YIELD_EVERY 4096u
+
+static M3Status
+survey_points(M3Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	uint64_t	position = 0;
+
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		txn->namespaces[i].batch_min_ns = INT64_MAX;
+		txn->namespaces[i].batch_max_ns = INT64_MIN;
+		memset(&txn->namespaces[i].effect, 0, sizeof(M3WriteEffect));
+	}
+	for (uint32_t i = 0; i < txn->series_count; i++)
+	{
+		txn->series[i].in_batch = false;
+		txn->series[i].introduced = false;
+	}
+	for (;;)
+	{
+		const M3PendingPoint *points;
+		size_t		count;
+
+		/* a jump leaves only memory of the transaction behind */
+		commit->db->env->yield(commit->db->env);
+		M3_TRY(m3i_pending_read(txn->pending, &position, &points, &count, err));
+		if (count == 0)
+			return M3_OK;
+		for (size_t i = 0; i < count; i++)
+		{
+			M3TxnSeries *series = &txn->series[points[i].series];
+			M3TxnNamespace *ns = &txn->namespaces[series->namespace_number];
+
+			series->in_batch = true;
+			if (points[i].time_ns < ns->batch_min_ns)
+				ns->batch_min_ns = points[i].time_ns;
+			if (points[i].time_ns > ns->batch_max_ns)
+				ns->batch_max_ns = points[i].time_ns;
+			commit->logged_count += ns->options.writes_to_commitlog;
+		}
+	}
+}
+
+static int64_t
+to_second(int64_t time_ns)
+{
+	return time_ns - ((time_ns % M3_NS_PER_SECOND) + M3_NS_PER_SECOND) % M3_NS_PER_SECOND;
+}
+
+static M3Status
+refuse_time(const M3TxnNamespace *ns, int64_t time_ns, int64_t limit_ns, const char *why,
+			M3Error *err)
+{
+	char		time_text[M3_TIME_TEXT_SIZE];
+	char		limit_text[M3_TIME_TEXT_SIZE];
+
+	(void) m3_error(err, M3_INVALID, "time %s is %s of namespace \"%.*s\"",
+					m3_time_text(time_ns, time_text), why, (int) ns->name_size,
+					(const char *) ns->name);
+	m3_error_detail(err, "The limit is %s, %lld seconds away.",
+					m3_time_text(limit_ns, limit_text),
+					llabs((long long) (time_ns - limit_ns)) / M3_NS_PER_SECOND);
+	return M3_INVALID;
+}
+
+/* spec/engine.md 4.3, but that times ahead of the clock are only refused where
+ * cold writes are off. */
+static M3Status
+check_times(const M3TxnNamespace *ns, int64_t now_ns, M3Error *err)
+{
+	const M3NamespaceOptions *options = &ns->options;
+	int64_t		past_ns = to_second(now_ns - options->buffer_past_ns);
+	int64_t		future_ns = to_second(now_ns + options->buffer_future_ns);
+
+	if (options->retention_period_ns != 0 &&
+		ns->batch_min_ns < now_ns - options->retention_period_ns)
+		return refuse_time(ns, ns->batch_min_ns, now_ns - options->retention_period_ns,
+						   "out of the retention period", err);
+	if (options->cold_writes_enabled)
+		return M3_OK;
+	if (ns->batch_min_ns < past_ns)
+		return refuse_time(ns, ns->batch_min_ns, past_ns,
+						   "too far in the past for the warm window", err);
+	if (ns->batch_max_ns >= future_ns)
+		return refuse_time(ns, ns->batch_max_ns, future_ns,
+						   "too far in the future for the warm window", err);
+	return M3_OK;
+}
+
+static M3Status
+resolve(M3Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+
+		if (ns->batch_min_ns > ns->batch_max_ns)
+			continue;
+		M3_TRY(check_times(ns, commit->now_ns, err));
+		M3_TRY(m3i_namespace_ensure(commit->db, m3_slice(ns->name, ns->name_size), &ns->options,
+									&ns->root_options, &ns->ref, err));
+	}
+	for (uint32_t i = 0; i < txn->series_count; i++)
+	{
+		M3TxnSeries *series = &txn->series[i];
+		M3Ref		namespace_ref = txn->namespaces[series->namespace_number].ref;
+
+		if (!series->in_batch || series->ref != 0)
+			continue;
+		if (i % YIELD_EVERY == YIELD_EVERY - 1)
+			commit->db->env->yield(commit->db->env);
+		M3_TRY(m3i_series_ensure(commit->db, namespace_ref, m3i_txn_series_id(series),
+								 m3i_txn_series_tags(series),
+								 m3_series_hash(namespace_ref, m3i_txn_series_id(series)),
+								 &series->ref, err));
+	}
+	return M3_OK;
+}
+
+M3Status
+m3i_commit_survey(M3Commit *commit, M3Error *err)
+{
+	M3_TRY(survey_points(commit, err));
+	return resolve(commit, err);
+}
