@@ -159,8 +159,27 @@ remove_slot(M3Arena *arena, M3Stripe *stripe, uint32_t hash, M3Ref ref)
 	stripe->count--;
 }
 
+bool
+m3_series_is_empty(const M3Arena *arena, const M3Series *series)
+{
+	const M3Bucket *buckets = m3_series_buckets(arena, series);
+
+	for (uint32_t i = 0; i < series->bucket_count; i++)
+	{
+		for (M3Ref ref = buckets[i].first_stream; ref != 0;)
+		{
+			const M3Stream *stream = m3_arena_at(arena, ref);
+
+			if (m3_stream_count(stream) > 0)
+				return false;
+			ref = stream->next;
+		}
+	}
+	return true;
+}
+
 void
-m3_series_drop(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref)
+m3_series_unlink(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref)
 {
 	M3Series   *series = m3_arena_at(arena, ref);
 	M3Bucket   *buckets = m3_series_buckets(arena, series);
@@ -169,7 +188,10 @@ m3_series_drop(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref)
 	for (uint32_t i = 0; i < series->bucket_count; i++)
 		m3i_bucket_free_streams(arena, env, buckets[i].first_stream);
 	m3_arena_free(arena, env, series->buckets);
-	m3_arena_free(arena, env, ref);
+	series->buckets = 0;
+	series->bucket_count = 0;
+	series->bucket_capacity = 0;
+	series->unlinked = 1;
 }
 
 uint32_t

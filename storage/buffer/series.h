@@ -29,11 +29,16 @@ typedef struct M3Bucket
 	uint32_t	padding;
 } M3Bucket;
 
+/*
+ * Once unlinked, a series is in no table and no list and holds no buckets; it only keeps its
+ * id and tags for those who found it before, until nobody can have (db/series_list.c).
+ */
 typedef struct M3Series
 {
 	M3Ref		namespace_ref;	/* of its namespace; opaque here */
-	uint64_t	unique_index;	/* its number in commit logs */
-	uint64_t	metadata_log_index; /* the log that holds its metadata, + 1; 0 none */
+	uint64_t	unique_index;	/* its number in commit logs; unlinked: when that was */
+	uint64_t	metadata_log_index; /* the log that holds its metadata, + 1; 0 none;
+									 * unlinked: the next such series */
 	M3Ref		buckets;		/* array of M3Bucket, ascending by start */
 	uint32_t	bucket_count;
 	uint32_t	bucket_capacity;
@@ -42,6 +47,7 @@ typedef struct M3Series
 	uint32_t	ordinal;		/* position in its namespace's list */
 	uint32_t	id_size;
 	uint32_t	tags_size;
+	uint32_t	unlinked;
 	uint8_t		bytes[];		/* id, then encoded tags */
 } M3Series;
 
@@ -82,8 +88,12 @@ extern M3Ref m3_series_create(M3Arena *arena, M3Env *env, M3Stripe *stripe,
 							  M3Ref namespace_ref, M3Slice id, M3Slice tags,
 							  uint32_t hash);
 
-/* Stripe lock held exclusive: takes it out of the table and frees all of it. */
-extern void m3_series_drop(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref);
+/* Whether it holds no point, live or dead.  Stripe lock held. */
+extern bool m3_series_is_empty(const M3Arena *arena, const M3Series *series);
+
+/* Stripe lock held exclusive: takes it out of the table and frees what it holds, but
+ * not the series itself, which is m3_arena_free's. */
+extern void m3_series_unlink(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref);
 
 static inline M3Bucket *
 m3_series_buckets(const M3Arena *arena, const M3Series *series)

@@ -193,13 +193,14 @@ map_series(Bootstrap *b, M3LogSeries *record, M3Error *err)
 	M3Ref		namespace_ref = m3i_namespace_find(db, record->metadata.namespace);
 	M3Slice		id = record->metadata.id;
 	M3Ref		ref = 0;
+	bool		created;
 	M3Status	status;
 
 	record->user = USER_SKIP;
 	if (namespace_ref == 0)
 		return M3_OK;
 	status = m3i_series_ensure(db, namespace_ref, id, record->metadata.tags,
-							   m3_series_hash(namespace_ref, id), &ref, err);
+							   m3_series_hash(namespace_ref, id), &ref, &created, err);
 	/* other tags than those known: the points belong to the id all the same */
 	if (status != M3_OK && (status != M3_CONFLICT || ref == 0))
 		return status;
@@ -403,6 +404,13 @@ unload(M3Database *db)
 	if (db->root->log.ring != 0)
 		m3_commitlog_shared_free(&db->root->log, db->arena, db->env);
 	memset(&db->root->log, 0, sizeof(db->root->log));
+	while (db->root->first_unlinked != 0)
+	{
+		M3Ref		ref = db->root->first_unlinked;
+
+		db->root->first_unlinked = ((M3Series *) m3_arena_at(db->arena, ref))->metadata_log_index;
+		m3_arena_free(db->arena, db->env, ref);
+	}
 	db->root->next_unique_index = 1;
 }
 

@@ -335,15 +335,14 @@ count_batch(M3Txn *txn)
 	}
 }
 
+/* Survey, build, commit; false in *done if a series has gone meanwhile. */
 static M3Status
-run(M3Commit *commit, M3Error *err)
+attempt(M3Commit *commit, M3LogPosition *position, bool *done, M3Error *err)
 {
-	M3Txn	   *txn = commit->txn;
 	M3Env	   *env = commit->db->env;
-	M3LogPosition position = {0};
 	M3Slice		bytes = m3_slice(NULL, 0);
 	uint64_t	built_for;
-	M3Status	status;
+	M3Status	status = M3_OK;
 
 	M3_TRY(m3i_commit_survey(commit, err));
 	M3_TRY(m3i_log_handle(commit->db, &commit->log, err));
@@ -352,9 +351,24 @@ run(M3Commit *commit, M3Error *err)
 		M3_TRY(build(commit, &bytes, err));
 
 	env->lock(env, m3i_lock_write(commit->db), M3_LOCK_EXCLUSIVE);
-	status = commit_locked(commit, &bytes, built_for, &position, err);
+	m3i_series_reclaim(commit->db);
+	*done = m3i_commit_is_current(commit);
+	if (*done)
+		status = commit_locked(commit, &bytes, built_for, position, err);
 	env->unlock(env, m3i_lock_write(commit->db));
-	M3_TRY(status);
+	return status;
+}
+
+static M3Status
+run(M3Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	M3LogPosition position = {0};
+	M3Status	status;
+	bool		done = false;
+
+	while (!done)
+		M3_TRY(attempt(commit, &position, &done, err));
 
 	if (txn->logged && commit->options->synchronous)
 	{
@@ -384,6 +398,8 @@ m3_txn_prepare(M3Txn *txn, const M3CommitOptions *options, M3Error *err)
 	txn->synchronous = options->synchronous;
 	m3_log_group_init(&commit.group, txn->memory);
 	status = run(&commit, err);
+	if (status != M3_OK)
+		m3i_txn_forget_series(txn);
 	m3_log_group_free(&commit.group);
 	m3_free(txn->memory, commit.order);
 	m3_free(txn->memory, commit.starts);
@@ -400,6 +416,8 @@ m3_txn_publish(M3Txn *txn)
 	m3i_batch_end(txn->db);
 	__atomic_fetch_add(&txn->db->root->batches_committed, 1, __ATOMIC_RELAXED);
 	txn->staged = false;
+	for (uint32_t s = 0; s < txn->series_count; s++)
+		txn->series[s].created = false;
 }
 
 /* Tells a later bootstrap that the group did not commit. */

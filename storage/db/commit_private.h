@@ -28,4 +28,8 @@ typedef struct M3Commit
  */
 extern M3Status m3i_commit_survey(M3Commit *commit, M3Error *err);
 
+/* Whether all series of the batch are still what the survey found; those that were
+ * unlinked meanwhile are to be surveyed again.  ROOT_WRITE held. */
+extern bool m3i_commit_is_current(M3Commit *commit);
+
 #endif							/* M3_DB_COMMIT_PRIVATE_H */

@@ -23,8 +23,9 @@ typedef struct M3NamespaceShared
 {
 	M3Ref		next;			/* of its root, in order of creation; ROOT_NAMES */
 	M3NamespaceOptions options; /* ROOT_NAMES */
-	M3Ref		series;			/* array of refs by ordinal; ROOT_NAMES */
-	uint32_t	series_count;	/* ROOT_NAMES */
+	M3Ref		series;			/* array of refs by ordinal, 0 for holes; ROOT_NAMES */
+	uint32_t	series_count;	/* holes included; ROOT_NAMES */
+	uint32_t	series_holes;	/* ROOT_NAMES */
 	uint32_t	series_capacity;	/* ROOT_NAMES */
 	int64_t		first_block_ns; /* of points ever buffered; atomic */
 	int64_t		end_ns;			/* end of the last such block; atomic */
@@ -45,6 +46,7 @@ typedef struct M3RootShared
 	M3Ref		first_namespace;	/* ROOT_NAMES */
 	M3Ref		last_namespace; /* ROOT_NAMES */
 	uint64_t	next_unique_index;	/* ROOT_NAMES */
+	M3Ref		first_unlinked; /* series waiting to be freed; ROOT_WRITE */
 	uint64_t	next_sequence;	/* ROOT_SEQUENCE; 0 is never given out */
 	uint64_t	batches_committed;	/* atomic */
 	uint64_t	batches_aborted;	/* atomic */
@@ -61,6 +63,7 @@ typedef struct M3ProcessSlot
 	uint64_t	batch_sequence; /* of the batch staged and not published; 0 none */
 	uint64_t	batch_log_index;	/* the log that holds it */
 	uint64_t	snapshot_floor; /* no snapshot held hides a smaller sequence; 0 none */
+	uint64_t	txn_floor;		/* next sequence when its oldest transaction began; 0 none */
 } M3ProcessSlot;
 
 typedef struct M3EngineShared
@@ -97,6 +100,7 @@ struct M3Database
 	M3CommitLog *log;			/* handle, made at first use */
 	M3CommitLogSettings log_settings;	/* what it reads */
 	struct M3Snapshot *snapshots;	/* held by this process */
+	uint32_t	txn_count;		/* open in this process */
 };
 
 static inline uint32_t
@@ -147,6 +151,16 @@ extern uint64_t m3i_batch_start(M3Database *db);
 /* Ends it: from here on everybody may see it (or nobody, if it was killed). */
 extern void m3i_batch_end(M3Database *db);
 extern void m3i_snapshots_drop(M3Database *db);
+/* A transaction of this process begins, or ends: while one is open, series it has found
+ * are not freed. */
+extern void m3i_txn_enter(M3Database *db);
+extern void m3i_txn_leave(M3Database *db);
+/* The only transaction of the process has forgotten all series it had found. */
+extern void m3i_txn_renew(M3Database *db);
+/* A number of the sequence that is no batch's; and whether all snapshots and
+ * transactions that are open began after it was taken. */
+extern uint64_t m3i_mark(M3Database *db);
+extern uint64_t m3i_oldest(M3Database *db);
 
 /* in namespace.c */
 extern M3Ref m3i_namespace_find(M3Database *db, M3Slice name);	/* takes ROOT_NAMES */
@@ -168,11 +182,19 @@ extern void m3i_namespaces_drop(M3Database *db);
 
 /* in series_list.c */
 /* The series, made if need be, with its number and place in the namespace's list.
- * M3_CONFLICT if it has other tags. */
+ * M3_CONFLICT if it has other tags; *created says whether it is new. */
 extern M3Status m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice id,
-								  M3Slice tags, uint32_t hash, M3Ref *ref, M3Error *err);
+								  M3Slice tags, uint32_t hash, M3Ref *ref, bool *created,
+								  M3Error *err);
 extern M3Status m3i_series_check_tags(M3Slice id, M3Slice stored, M3Slice wanted,
 									  M3Error *err);
+/*
+ * Takes a series that holds nothing out of its namespace; false if it holds something.
+ * Its memory stays until m3i_series_reclaim finds that everybody who may have found the series
+ * is done, that is, began after mark (m3i_mark()).  ROOT_WRITE held.
+ */
+extern bool m3i_series_unlink_empty(M3Database *db, M3Ref ref, uint64_t mark);
+extern void m3i_series_reclaim(M3Database *db);
 
 /* in registry.c */
 /* Adds what the registry holds to the root; no registry is an empty one. */

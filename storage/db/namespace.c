@@ -338,12 +338,17 @@ m3i_namespaces_drop(M3Database *db)
 
 		for (uint32_t i = 0; i < ns->series_count; i++)
 		{
-			uint32_t	hash = ((M3Series *) m3_arena_at(db->arena, series[i]))->hash;
-			uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
+			uint32_t	hash;
+			uint32_t	lock;
 
+			if (series[i] == 0)
+				continue;
+			hash = ((M3Series *) m3_arena_at(db->arena, series[i]))->hash;
+			lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
 			env->lock(env, lock, M3_LOCK_EXCLUSIVE);
-			m3_series_drop(db->arena, env, m3i_stripe(db, hash), series[i]);
+			m3_series_unlink(db->arena, env, m3i_stripe(db, hash), series[i]);
 			env->unlock(env, lock);
+			m3_arena_free(db->arena, env, series[i]);
 		}
 		m3_arena_free(db->arena, env, ns->series);
 		root->first_namespace = ns->next;
@@ -362,7 +367,7 @@ fill_info(const M3NamespaceShared *ns, M3NamespaceInfo *info)
 	memset(info, 0, sizeof(*info));
 	memcpy(info->name, ns->name, ns->name_size);
 	info->options = ns->options;
-	info->series_count = ns->series_count;
+	info->series_count = ns->series_count - ns->series_holes;
 	info->point_count = __atomic_load_n(&ns->point_count, __ATOMIC_RELAXED);
 	info->buffer_size = __atomic_load_n(&ns->buffer_size, __ATOMIC_RELAXED);
 	info->block_count = __atomic_load_n(&ns->block_count, __ATOMIC_RELAXED);

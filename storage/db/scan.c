@@ -84,6 +84,8 @@ consider_shared(M3Scan *scan, const M3ScanOptions *options, M3Ref ref, M3Error *
 {
 	const M3Series *series = m3_arena_at(scan->db->arena, ref);
 
+	if (ref == 0)
+		return M3_OK;			/* a hole in the list */
 	scan->stats.series_examined++;
 	if (!matches(options, m3_series_id(series), m3_series_tags(series)))
 		return M3_OK;

@@ -50,7 +50,7 @@ reserve_entry(M3Database *db, M3NamespaceShared *ns)
 /* ROOT_NAMES held exclusive. */
 static M3Status
 create_locked(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uint32_t hash,
-			  M3Ref *result, M3Error *err)
+			  M3Ref *result, bool *created, M3Error *err)
 {
 	M3NamespaceShared *ns = m3_arena_at(db->arena, namespace_ref);
 	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
@@ -74,6 +74,7 @@ create_locked(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uin
 			series->ordinal = ns->series_count;
 			((M3Ref *) m3_arena_at(db->arena, ns->series))[ns->series_count] = ref;
 			ns->series_count++;
+			*created = true;
 		}
 	}
 	env->unlock(env, lock);
@@ -83,13 +84,81 @@ create_locked(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uin
 	return M3_OK;
 }
 
+/* --- away with it ------------------------------------------------------- */
+
+/* ROOT_NAMES held exclusive: the list's entry becomes a hole, or the list shorter. */
+static void
+remove_entry(M3Database *db, M3NamespaceShared *ns, const M3Series *series)
+{
+	M3Ref	   *list = m3_arena_at(db->arena, ns->series);
+
+	list[series->ordinal] = 0;
+	ns->series_holes++;
+	while (ns->series_count > 0 && list[ns->series_count - 1] == 0)
+	{
+		ns->series_count--;
+		ns->series_holes--;
+	}
+}
+
+bool
+m3i_series_unlink_empty(M3Database *db, M3Ref ref, uint64_t mark)
+{
+	M3Series   *series = m3_arena_at(db->arena, ref);
+	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(series->hash);
+	M3Env	   *env = db->env;
+	bool		empty;
+
+	env->lock(env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
+	env->lock(env, lock, M3_LOCK_EXCLUSIVE);
+	empty = m3_series_is_empty(db->arena, series);
+	if (empty)
+	{
+		m3_series_unlink(db->arena, env, m3i_stripe(db, series->hash), ref);
+		remove_entry(db, m3_arena_at(db->arena, series->namespace_ref), series);
+		series->unique_index = mark;
+		series->metadata_log_index = db->root->first_unlinked;
+		db->root->first_unlinked = ref;
+	}
+	env->unlock(env, lock);
+	env->unlock(env, m3i_lock_names(db));
+	return empty;
+}
+
+void
+m3i_series_reclaim(M3Database *db)
+{
+	M3Ref	   *link = &db->root->first_unlinked;
+	uint64_t	oldest;
+
+	if (*link == 0)
+		return;
+	oldest = m3i_oldest(db);
+	while (*link != 0)
+	{
+		M3Ref		ref = *link;
+		M3Series   *series = m3_arena_at(db->arena, ref);
+
+		if (series->unique_index >= oldest)
+			link = &series->metadata_log_index;
+		else
+		{
+			*link = series->metadata_log_index;
+			m3_arena_free(db->arena, db->env, ref);
+		}
+	}
+}
+
+/* --- finding and making ------------------------------------------------- */
+
 M3Status
 m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uint32_t hash,
-				  M3Ref *ref, M3Error *err)
+				  M3Ref *ref, bool *created, M3Error *err)
 {
 	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
 	M3Env	   *env = db->env;
 
+	*created = false;
 	env->lock(env, lock, M3_LOCK_SHARED);
 	*ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, id, hash);
 	env->unlock(env, lock);
@@ -98,7 +167,7 @@ m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags,
 		M3Status	status;
 
 		env->lock(env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
-		status = create_locked(db, namespace_ref, id, tags, hash, ref, err);
+		status = create_locked(db, namespace_ref, id, tags, hash, ref, created, err);
 		env->unlock(env, m3i_lock_names(db));
 		M3_TRY(status);
 	}

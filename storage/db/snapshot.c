@@ -154,6 +154,68 @@ m3i_horizon(M3Database *db)
 	return horizon;
 }
 
+void
+m3i_txn_enter(M3Database *db)
+{
+	M3ProcessSlot *slot = m3i_slot(db);
+
+	if (db->txn_count++ > 0)
+		return;
+	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_SHARED);
+	__atomic_store_n(&slot->root, db->number, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->txn_floor, db->root->next_sequence, __ATOMIC_RELEASE);
+	db->env->unlock(db->env, m3i_lock_sequence(db));
+}
+
+void
+m3i_txn_renew(M3Database *db)
+{
+	if (db->txn_count != 1)
+		return;
+	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_SHARED);
+	__atomic_store_n(&m3i_slot(db)->txn_floor, db->root->next_sequence, __ATOMIC_RELEASE);
+	db->env->unlock(db->env, m3i_lock_sequence(db));
+}
+
+void
+m3i_txn_leave(M3Database *db)
+{
+	if (--db->txn_count == 0)
+		__atomic_store_n(&m3i_slot(db)->txn_floor, 0, __ATOMIC_RELEASE);
+}
+
+uint64_t
+m3i_mark(M3Database *db)
+{
+	uint64_t	mark;
+
+	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_EXCLUSIVE);
+	mark = db->root->next_sequence++;
+	db->env->unlock(db->env, m3i_lock_sequence(db));
+	return mark;
+}
+
+uint64_t
+m3i_oldest(M3Database *db)
+{
+	const M3EngineShared *shared = db->engine->shared;
+	uint64_t	oldest;
+
+	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_SHARED);
+	oldest = horizon_locked(db);
+	for (uint32_t i = 0; i < shared->config.process_count; i++)
+	{
+		const M3ProcessSlot *slot = &shared->slots[i];
+		uint64_t	floor = __atomic_load_n(&slot->txn_floor, __ATOMIC_ACQUIRE);
+
+		if (floor != 0 && floor < oldest &&
+			__atomic_load_n(&slot->root, __ATOMIC_RELAXED) == db->number)
+			oldest = floor;
+	}
+	db->env->unlock(db->env, m3i_lock_sequence(db));
+	return oldest;
+}
+
 uint64_t
 m3i_batch_start(M3Database *db)
 {

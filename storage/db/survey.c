@@ -106,6 +106,7 @@ static M3Status
 resolve(M3Commit *commit, M3Error *err)
 {
 	M3Txn	   *txn = commit->txn;
+	M3Status	status;
 
 	for (uint32_t i = 0; i < txn->namespace_count; i++)
 	{
@@ -126,10 +127,15 @@ resolve(M3Commit *commit, M3Error *err)
 			continue;
 		if (i % YIELD_EVERY == YIELD_EVERY - 1)
 			commit->db->env->yield(commit->db->env);
-		M3_TRY(m3i_series_ensure(commit->db, namespace_ref, m3i_txn_series_id(series),
-								 m3i_txn_series_tags(series),
-								 m3_series_hash(namespace_ref, m3i_txn_series_id(series)),
-								 &series->ref, err));
+		status = m3i_series_ensure(commit->db, namespace_ref, m3i_txn_series_id(series),
+								   m3i_txn_series_tags(series),
+								   m3_series_hash(namespace_ref, m3i_txn_series_id(series)),
+								   &series->ref, &series->created, err);
+		if (status != M3_OK)
+		{
+			series->ref = 0;
+			return status;
+		}
 	}
 	return M3_OK;
 }
@@ -137,6 +143,61 @@ resolve(M3Commit *commit, M3Error *err)
 M3Status
 m3i_commit_survey(M3Commit *commit, M3Error *err)
 {
+	commit->logged_count = 0;
 	M3_TRY(survey_points(commit, err));
 	return resolve(commit, err);
+}
+
+bool
+m3i_commit_is_current(M3Commit *commit)
+{
+	M3Txn	   *txn = commit->txn;
+	bool		current = true;
+
+	for (uint32_t i = 0; i < txn->series_count; i++)
+	{
+		M3TxnSeries *series = &txn->series[i];
+
+		if (series->ref != 0 &&
+			((M3Series *) m3_arena_at(commit->db->arena, series->ref))->unlinked)
+		{
+			series->ref = 0;
+			series->created = false;
+			current = current && !series->in_batch;
+		}
+	}
+	return current;
+}
+
+void
+m3i_txn_forget_series(M3Txn *txn)
+{
+	M3Database *db = txn->db;
+	bool		locked = false;
+	uint64_t	mark = 0;
+
+	for (uint32_t i = 0; i < txn->series_count; i++)
+	{
+		M3TxnSeries *series = &txn->series[i];
+
+		if (!series->created)
+			continue;
+		if (!locked)
+		{
+			db->env->lock(db->env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
+			mark = m3i_mark(db);
+			locked = true;
+		}
+		if (!((M3Series *) m3_arena_at(db->arena, series->ref))->unlinked)
+			(void) m3i_series_unlink_empty(db, series->ref, mark);
+		series->created = false;
+	}
+	if (!locked)
+		return;
+	/* the transaction may go on and try again: it must not keep them from being freed */
+	for (uint32_t i = 0; i < txn->series_count; i++)
+		txn->series[i].ref = 0;
+	m3i_txn_renew(db);
+	m3i_series_reclaim(db);
+	db->env->unlock(db->env, m3i_lock_write(db));
 }

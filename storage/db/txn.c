@@ -32,8 +32,24 @@ m3_txn_begin(M3Database *db, M3Memory *memory, M3Txn **result, M3Error *err)
 		m3_free(memory, txn);
 		return m3_error(err, M3_NO_MEMORY, "out of memory");
 	}
+	m3i_txn_enter(db);
 	*result = txn;
 	return M3_OK;
+}
+
+/* Lets others free what this transaction, or one before it, has unlinked. */
+static void
+leave(M3Txn *txn)
+{
+	M3Database *db = txn->db;
+
+	m3i_txn_forget_series(txn);
+	m3i_txn_leave(db);
+	if (__atomic_load_n(&db->root->first_unlinked, __ATOMIC_RELAXED) == 0)
+		return;
+	db->env->lock(db->env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
+	m3i_series_reclaim(db);
+	db->env->unlock(db->env, m3i_lock_write(db));
 }
 
 void
@@ -43,6 +59,7 @@ m3_txn_free(M3Txn *txn)
 		return;
 	if (txn->staged)
 		(void) m3_txn_abort(txn);
+	leave(txn);
 	m3i_pending_free(txn->pending);
 	for (uint32_t i = 0; i < txn->series_count; i++)
 		m3_free(txn->memory, txn->series[i].bytes);

@@ -35,6 +35,7 @@ typedef struct M3TxnSeries
 	uint32_t	namespace_number;
 	bool		in_batch;		/* has points in the batch being prepared */
 	bool		introduced;		/* its metadata is in the batch's log group */
+	bool		created;		/* made for this transaction, which has not committed */
 } M3TxnSeries;
 
 struct M3Txn
@@ -70,6 +71,9 @@ m3i_txn_series_tags(const M3TxnSeries *series)
 {
 	return m3_slice(series->bytes + series->id_size, series->tags_size);
 }
+
+/* in survey.c: unlinks the series made for the transaction that hold nothing.  No lock held. */
+extern void m3i_txn_forget_series(M3Txn *txn);
 
 /* The number of a namespace or series the transaction knows; UINT32_MAX if not. */
 extern uint32_t m3i_txn_find_namespace(const M3Txn *txn, M3Slice name);

@@ -417,6 +417,120 @@ test_full_arena(void)
 	test_engine_crash(&engine);
 }
 
+/* A batch of so many series that they do not fit; their number is in the names. */
+static M3Status
+write_many_series(TestEngine *engine, M3Txn *txn, int first, int count)
+{
+	M3NamespaceOptions options = test_options(7200);
+	M3CommitOptions commit = {.synchronous = true};
+
+	(void) engine;
+	for (int i = first; i < first + count; i++)
+	{
+		char		name[32];
+
+		snprintf(name, sizeof(name), "many-%d", i);
+		CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, name), T0, i, M3_UNIT_NONE,
+							  m3_slice(NULL, 0), 0, &err));
+	}
+	return m3_txn_prepare(txn, &commit, &err);
+}
+
+/* Series made for a batch that failed are gone, however others use them meanwhile. */
+static void
+test_failed_series(void)
+{
+	M3NamespaceOptions options = test_options(7200);
+	M3CommitOptions commit = {.synchronous = true};
+	M3ArenaStats before;
+	M3ArenaStats after;
+	M3NamespaceInfo info;
+	TestEngine	engine;
+	M3Snapshot *snapshot;
+	M3Txn	   *other;
+	M3Txn	   *txn;
+
+	clean_directory();
+	open_engine(&engine, 2 << 20);
+	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
+	m3_engine_arena_stats(engine.engines[0], &before);
+
+	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	CHECK_STATUS(write_many_series(&engine, txn, 0, 20000), M3_FULL);
+	/* others can write at once, although the transaction has not ended */
+	CHECK_OK(test_write(&engine, 1, "ns", &options, "many-1", T0, 1, &err));
+	CHECK_STATUS(m3_txn_prepare(txn, &commit, &err), M3_FULL);
+	CHECK_OK(test_write(&engine, 1, "ns", &options, "many-2", T0, 2, &err));
+	CHECK_INT(count_of(&engine, 1, "many-3", NULL), 0);
+	m3_txn_free(txn);
+	m3_engine_arena_stats(engine.engines[0], &after);
+	/* what stays is the room of tables that had grown: some 24 bytes a series */
+	CHECK(after.bytes_used < before.bytes_used + 640 * 1024);
+	CHECK_OK(m3_namespace_info(engine.dbs[0], m3_slice_cstr("ns"), &info, &err));
+	CHECK_INT(info.series_count, 3);
+
+	/* a snapshot, and a transaction that has found such a series, outlive its unlinking */
+	CHECK_OK(m3_txn_begin(engine.dbs[2], &m3_memory_malloc, &other, &err));
+	CHECK_OK(m3_snapshot_take(engine.dbs[1], &snapshot, &err));
+	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	CHECK_OK(write_many_series(&engine, txn, 100, 5));
+	CHECK_OK(m3_txn_write(other, test_series(other, "ns", &options, "many-102"), T0, 7,
+						  M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
+	CHECK(m3_txn_abort(txn));
+	m3_txn_free(txn);
+	CHECK_OK(m3_txn_prepare(other, &commit, &err));
+	m3_txn_publish(other);
+	m3_txn_free(other);
+	CHECK(value_at(&engine, "many-102", T0) == 7.0);
+	CHECK_INT(count_of(&engine, 1, "many-102", snapshot), 0);
+	CHECK_INT(count_of(&engine, 1, "many-101", NULL), 0);
+	m3_snapshot_release(snapshot);
+	test_engine_crash(&engine);
+}
+
+/* Two transactions name a series; the one that made it fails before the other commits. */
+static void
+test_series_unlinked_meanwhile(void)
+{
+	M3NamespaceOptions options = test_options(7200);
+	M3CommitOptions commit = {.synchronous = true};
+	TestEngine	engine;
+	M3Txn	   *maker;
+	M3Txn	   *user;
+	uint64_t	seed = 1;
+	uint32_t	series;
+
+	clean_directory();
+	open_engine(&engine, 1 << 20);
+	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
+	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &maker, &err));
+	series = test_series(maker, "ns", &options, "shared");
+	for (int i = 0; i < 300000; i++)
+	{
+		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		if (m3_txn_write(maker, series, T0 + i * S, m3_double_from_bits(seed >> 2),
+						 M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err) != M3_OK)
+			abort();
+	}
+	CHECK_STATUS(m3_txn_prepare(maker, &commit, &err), M3_FULL);
+	CHECK_OK(m3_txn_begin(engine.dbs[1], &m3_memory_malloc, &user, &err));
+	CHECK_OK(m3_txn_write(user, test_series(user, "ns", &options, "shared"), T0, 5, M3_UNIT_NONE,
+						  m3_slice(NULL, 0), 0, &err));
+	CHECK_STATUS(m3_txn_prepare(maker, &commit, &err), M3_FULL);
+	CHECK_OK(m3_txn_prepare(user, &commit, &err));
+	m3_txn_publish(user);
+	m3_txn_free(user);
+	CHECK_STATUS(m3_txn_prepare(maker, &commit, &err), M3_FULL);
+	m3_txn_free(maker);
+	CHECK(value_at(&engine, "shared", T0) == 5.0);
+	CHECK_INT(count_of(&engine, 0, "shared", NULL), 1);
+	test_engine_crash(&engine);
+	open_engine(&engine, 1 << 20);
+	CHECK(value_at(&engine, "shared", T0) == 5.0);
+	CHECK_INT(count_of(&engine, 0, "shared", NULL), 1);
+	test_engine_crash(&engine);
+}
+
 static uint64_t
 counted(TestEngine *engine)
 {
@@ -563,6 +677,8 @@ main(void)
 	test_own_points();
 	test_spill();
 	test_full_arena();
+	test_failed_series();
+	test_series_unlinked_meanwhile();
 	test_counters();
 	test_refusals();
 	test_windows();
