@@ -42,7 +42,7 @@ configured_block_size(const PointsRun *run, M3Slice name)
 		if (size->name == NULL || m3_slice_equal(m3_slice_cstr(size->name), name))
 			return size->block_size_ns;
 	}
-	return registered == NULL ? 0 : registered->block_size_ns;
+	return registered == NULL ? 0 : registered->options.block_size_ns;
 }
 
 PointsNamespace *
@@ -91,7 +91,7 @@ read_registry(PointsRun *run, M3Error *err)
 	M3Error		reason;
 	M3Status	status;
 
-	if (snprintf(path, sizeof(path), "%s/" REGISTRY_FILE, run->options->root) >=
+	if (snprintf(path, sizeof(path), "%s/" M3_REGISTRY_FILE, run->options->root) >=
 		(int) sizeof(path))
 		return m3_error(err, M3_INVALID, "path of the root is too long");
 	memset(&reason, 0, sizeof(reason));

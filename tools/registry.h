@@ -1,30 +1,21 @@
 /*
- * The registry of a root, the text file "namespaces" that m3db_fdw keeps beside
- * M3DB's directories; M3DB itself has none.  Its layout is that of storage/db/registry.c, read
- * here without an engine.
+ * The registry of a root (storage/db/registry.h) as a list.  M3DB itself has none.
  */
 #ifndef M3DUMP_REGISTRY_H
 #define M3DUMP_REGISTRY_H
 
-#include "storage/base/env.h"
-#include "storage/base/memory.h"
-#include "storage/base/slice.h"
-
-#define REGISTRY_FILE "namespaces"
-#define REGISTRY_TITLE "m3db_fdw namespaces 1"
+#include "storage/db/registry.h"
 
 typedef struct RegistryNamespace
 {
-	M3Slice		name;			/* decoded */
-	const char *fields;			/* what follows the name, as written */
-	int64_t		block_size_ns;	/* 0: not said */
-	int64_t		retention_period_ns;	/* 0: unlimited */
+	char	   *name_bytes;
+	M3Slice		name;
+	M3NamespaceOptions options;
 } RegistryNamespace;
 
 typedef struct Registry
 {
 	M3Memory   *memory;
-	char	   *text;			/* all slices and strings lie in it */
 	bool		has_root;		/* then: */
 	uint32_t	shard_count;
 	uint32_t	hash_seed;

@@ -11,7 +11,7 @@ note_name(void *context, const char *name, bool is_directory)
 	bool	   *found = context;
 
 	if (is_directory ? strcmp(name, "data") == 0 || strcmp(name, "snapshots") == 0 ||
-		strcmp(name, M3_LOG_DIRECTORY) == 0 : strcmp(name, REGISTRY_FILE) == 0)
+		strcmp(name, M3_LOG_DIRECTORY) == 0 : strcmp(name, M3_REGISTRY_FILE) == 0)
 		*found = true;
 	return M3_OK;
 }

@@ -143,6 +143,7 @@ show_registry(Show *show, M3Error *err)
 	Registry	registry;
 	char		size[TEXT_TIME_SIZE];
 	char		retention[TEXT_TIME_SIZE];
+	char		fields[M3_REGISTRY_OPTIONS_SIZE];
 
 	M3_TRY(registry_read(show->env, show->memory, show->path, &registry, err));
 	fputs("registry of namespaces, checksum ok\n", show->out);
@@ -156,9 +157,11 @@ show_registry(Show *show, M3Error *err)
 			continue;
 		fputs("namespace ", show->out);
 		show_readable(show, ns->name);
-		fprintf(show->out, ", blocks of %s, retention %s\n    %s\n",
-				text_duration(ns->block_size_ns, size), ns->retention_period_ns == 0 ?
-				"unlimited" : text_duration(ns->retention_period_ns, retention), ns->fields);
+		m3_registry_put_options(fields, sizeof(fields), &ns->options);
+		fprintf(show->out, ", blocks of %s, retention %s\n   %s\n",
+				text_duration(ns->options.block_size_ns, size),
+				ns->options.retention_period_ns == 0 ? "unlimited" :
+				text_duration(ns->options.retention_period_ns, retention), fields);
 	}
 	show_rest(show, registry.count, registry.count, "namespaces");
 	registry_free(&registry);
@@ -196,7 +199,7 @@ show_by_content(Show *show, M3Error *err)
 		return show_fileset_file(show, NULL, M3_FILESET_INDEX, err);
 	if (has_prefix(head, "\x01\x92\x06", 3))
 		return show_fileset_file(show, NULL, M3_FILESET_SUMMARIES, err);
-	if (has_prefix(head, REGISTRY_TITLE, strlen(REGISTRY_TITLE)))
+	if (has_prefix(head, M3_REGISTRY_TITLE, strlen(M3_REGISTRY_TITLE)))
 		return show_registry(show, err);
 	if (got >= M3_LOG_CHUNK_HEADER_SIZE && m3_log_get_chunk_header(bytes, &size, &checksum))
 		return show_log(show, err);
@@ -252,7 +255,7 @@ show_file(M3Env *env, M3Memory *memory, const char *path, const ShowOptions *opt
 		status = show_snapshot_file(&show, is_checkpoint, err);
 	else if (strncmp(show.base, "commitlog-", 10) == 0)
 		status = show_log(&show, err);
-	else if (strcmp(show.base, REGISTRY_FILE) == 0)
+	else if (strcmp(show.base, M3_REGISTRY_FILE) == 0)
 		status = show_registry(&show, err);
 	else
 		status = show_by_content(&show, err);

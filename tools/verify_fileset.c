@@ -215,10 +215,10 @@ check_info(Verify *v, const Block *block, const char *path, const M3FilesetInfo 
 		verify_finding(v, VERIFY_NOTE, path, -1, "queries may look for its points elsewhere",
 					   "block start %" PRId64 " is not aligned to block size %" PRId64,
 					   info->block_start_ns, info->block_size_ns);
-	if (ns != NULL && ns->block_size_ns != 0 && ns->block_size_ns != info->block_size_ns)
+	if (ns != NULL && ns->options.block_size_ns != info->block_size_ns)
 		verify_finding(v, VERIFY_NOTE, path, -1, "queries may look for its points elsewhere",
 					   "block size is %" PRId64 " ns, in the registry %" PRId64,
-					   info->block_size_ns, ns->block_size_ns);
+					   info->block_size_ns, ns->options.block_size_ns);
 }
 
 /* A header that fails its checks. */
