@@ -1,16 +1,22 @@
 /*
  * What EXPLAIN says about a foreign scan.
  *
- * The conditions the scan evaluates itself are shown as written, and, once they
- * were evaluated, the time range as it was.
+ * The conditions the scan evaluates itself are shown as an index scan shows its own: the
+ * column first, and parameters as what they stand for.  Once they were evaluated, the
+ * time range is shown as it was.
  */
 #include "postgres.h"
 
 #include "commands/explain.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/timestamp.h"
@@ -18,6 +24,121 @@
 #include "compat.h"
 #include "fdw/fdw.h"
 #include "fdw/scan.h"
+
+/* A search for the nodes above a plan, the nearest first, as deparsing wants them. */
+typedef struct PlanSearch
+{
+	const PlannedStmt *statement;
+	const Plan *wanted;
+	List	   *ancestors;		/* of the node searched now, or of the one found */
+} PlanSearch;
+
+static bool find_plan(Plan *plan, PlanSearch *search);
+
+static bool
+find_in_plans(List *plans, PlanSearch *search)
+{
+	ListCell   *plan;
+
+	foreach(plan, plans)
+	{
+		if (find_plan(lfirst(plan), search))
+			return true;
+	}
+	return false;
+}
+
+static bool
+find_in_expression(Node *node, PlanSearch *search)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubPlan))
+	{
+		int			number = ((SubPlan *) node)->plan_id - 1;
+
+		search->ancestors = lcons(node, search->ancestors);
+		if (find_plan(list_nth(search->statement->subplans, number), search))
+			return true;
+		search->ancestors = list_delete_first(search->ancestors);
+	}
+	return expression_tree_walker(node, find_in_expression, search);
+}
+
+static bool
+find_below(Plan *plan, PlanSearch *search)
+{
+	if (find_plan(outerPlan(plan), search) || find_plan(innerPlan(plan), search) ||
+		find_in_expression((Node *) plan->initPlan, search) ||
+		find_in_expression((Node *) plan->targetlist, search) ||
+		find_in_expression((Node *) plan->qual, search))
+		return true;
+	switch (nodeTag(plan))
+	{
+		case T_Append:
+			return find_in_plans(((Append *) plan)->appendplans, search);
+		case T_MergeAppend:
+			return find_in_plans(((MergeAppend *) plan)->mergeplans, search);
+		case T_SubqueryScan:
+			return find_plan(((SubqueryScan *) plan)->subplan, search);
+		case T_CustomScan:
+			return find_in_plans(((CustomScan *) plan)->custom_plans, search);
+		case T_NestLoop:
+		case T_MergeJoin:
+		case T_HashJoin:
+			return find_in_expression((Node *) ((Join *) plan)->joinqual, search);
+		case T_Result:
+			return find_in_expression(((Result *) plan)->resconstantqual, search);
+		default:
+			return false;
+	}
+}
+
+static bool
+find_plan(Plan *plan, PlanSearch *search)
+{
+	if (plan == NULL)
+		return false;
+	if (plan == search->wanted)
+		return true;
+	check_stack_depth();
+	search->ancestors = lcons(plan, search->ancestors);
+	if (find_below(plan, search))
+		return true;
+	search->ancestors = list_delete_first(search->ancestors);
+	return false;
+}
+
+/*
+ * What the scan's parameters may come from.  PostgreSQL keeps it to itself; where it is
+ * not found, a parameter is shown by its number.
+ */
+static List *
+ancestors_of(Plan *plan, const ExplainState *es)
+{
+	PlanSearch	search = {.statement = es->pstmt, .wanted = plan};
+
+	if (bms_is_empty(plan->extParam))
+		return NIL;
+	(void) find_plan(es->pstmt->planTree, &search);
+	return search.ancestors;
+}
+
+/* The planner makes "parameter = column" as readily as "column = parameter". */
+static Node *
+column_first(Node *clause)
+{
+	OpExpr	   *operation = (OpExpr *) clause;
+
+	if (!IsA(clause, OpExpr) || list_length(operation->args) != 2 ||
+		contain_var_clause(linitial(operation->args)) ||
+		!contain_var_clause(lsecond(operation->args)) ||
+		!OidIsValid(get_commutator(operation->opno)))
+		return clause;
+	operation = copyObject(operation);
+	CommuteOpExpr(operation);
+	return (Node *) operation;
+}
 
 /* The clauses the scan evaluates: those on the time, or the others. */
 static List *
@@ -31,7 +152,7 @@ clauses_of_kind(const ForeignScan *plan, bool time)
 	forboth(clause, plan->fdw_recheck_quals, qual, quals)
 	{
 		if ((linitial_int((List *) lfirst(qual)) == M3DB_QUAL_TIME) == time)
-			clauses = lappend(clauses, lfirst(clause));
+			clauses = lappend(clauses, column_first(lfirst(clause)));
 	}
 	return clauses;
 }
@@ -39,13 +160,14 @@ clauses_of_kind(const ForeignScan *plan, bool time)
 static void
 show_clauses(const char *label, List *clauses, ForeignScanState *node, ExplainState *es)
 {
+	Plan	   *plan = node->ss.ps.plan;
 	List	   *context;
-	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
+	bool		prefix = m3db_explain_relations(es) > 1 || es->verbose;
 	Node	   *expression;
 
 	if (clauses == NIL)
 		return;
-	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, NIL);
+	context = set_deparse_context_plan(es->deparse_cxt, plan, ancestors_of(plan, es));
 	expression = (Node *) make_ands_explicit(clauses);
 	ExplainPropertyText(label, deparse_expression(expression, context, prefix, false),
 						es);
@@ -105,7 +227,10 @@ m3db_ExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	const M3dbScanState *state = node->fdw_state;
 	const M3dbTable *table = m3db_table(RelationGetRelid(node->ss.ss_currentRelation));
 
-	ExplainPropertyText("Namespace", (const char *) table->namespace_name.data, es);
+	ExplainPropertyText("Namespace",
+						pg_any_to_server((const char *) table->namespace_name.data,
+										 (int) table->namespace_name.size, PG_UTF8),
+						es);
 	show_time_range(node, state, es);
 	show_clauses("Tag Filter",
 				 clauses_of_kind((ForeignScan *) node->ss.ps.plan, false), node, es);

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -18,6 +19,21 @@
 #include "fdw/scan.h"
 #include "server/server.h"
 
+/*
+ * The planner gives us no worker, see m3db_IsForeignScanParallelSafe; but a function that
+ * is wrongly marked safe may run in one, without the transaction's own points and
+ * its snapshot.
+ */
+static _Noreturn void
+refuse_parallel_worker(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+			 errmsg("cannot read foreign table \"%s\" in a parallel worker", name),
+			 errhint("Mark the function that reads it as PARALLEL RESTRICTED.")));
+	pg_unreachable();
+}
+
 void
 m3db_BeginForeignScan(ForeignScanState *node, int eflags)
 {
@@ -28,6 +44,9 @@ m3db_BeginForeignScan(ForeignScanState *node, int eflags)
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
+
+	if (IsParallelWorker())
+		refuse_parallel_worker(RelationGetRelationName(relation));
 
 	state = palloc0(sizeof(M3dbScanState));
 	state->table = m3db_table(RelationGetRelid(relation));

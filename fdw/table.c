@@ -567,6 +567,27 @@ m3db_table_at_xact_end(void)
 	superseded = NULL;
 }
 
+/* Lets go of what a change made stale; nobody would ask for tables that are dropped. */
+static void
+supersede_stale(void)
+{
+	static uint64 swept_generation = 0;
+	HASH_SEQ_STATUS status;
+	CacheEntry *entry;
+
+	if (swept_generation == generation)
+		return;
+	swept_generation = generation;
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->generation == generation)
+			continue;
+		supersede(entry);
+		(void) hash_search(cache, &entry->relid, HASH_REMOVE, NULL);
+	}
+}
+
 static M3dbTable *
 load(Oid relid)
 {
@@ -588,6 +609,7 @@ load(Oid relid)
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(scratch);
 
+	supersede_stale();
 	entry = hash_search(cache, &relid, HASH_ENTER, &found);
 	if (!found)
 		entry->context = NULL;

@@ -55,10 +55,17 @@ SELECT h.host, l.* FROM hosts h,
 SELECT h.host, l.* FROM hosts h,
 	LATERAL (SELECT c.ts, c.value FROM jm c WHERE c.host = h.host ORDER BY c.ts DESC LIMIT 1) l
 	WHERE h.rack = 3 ORDER BY 1;
+EXPLAIN (COSTS OFF)
+SELECT h.host, l.value FROM hosts h,
+	LATERAL (SELECT c.value FROM jm c WHERE h.host = c.host
+		UNION ALL SELECT d.value FROM jm d WHERE d.host = h.host AND d.region = 'r1' || h.rack) l
+	WHERE h.rack = 3;
 RESET enable_hashjoin;
 RESET enable_mergejoin;
 
 -- a correlated sub-select rescans with other parameters
+EXPLAIN (COSTS OFF)
+SELECT e.host, (SELECT sum(c.value) FROM jm c WHERE c.host = e.host AND c.ts >= e.started) FROM events e;
 SELECT e.host, (SELECT sum(c.value) FROM jm c WHERE c.host = e.host AND c.ts >= e.started) FROM events e ORDER BY 1;
 -- a rescan without any
 SET enable_material = off;

@@ -126,8 +126,9 @@ sub wait_until_up
 	my $deadline = time + 60;
 	while (time < $deadline)
 	{
-		my ($status, $out) = $node->psql('postgres', 'SELECT 1');
-		return 1 if $status == 0 && $out eq '1';
+		# a psql that is turned away may be gone before it is given its statement
+		my ($status, $out) = eval { $node->psql('postgres', 'SELECT 1') };
+		return 1 if defined $status && $status == 0 && $out eq '1';
 		sleep 0.05;
 	}
 	fail('the server comes back after a crash');
