@@ -193,6 +193,13 @@
 #define boolVal(node) (intVal(node) != 0)
 #endif
 
+/* Relations of the explained statement: with more than one, columns are qualified. */
+#if PG_VERSION_NUM >= 180000
+#define m3db_explain_relations(es) ((es)->rtable_size)
+#else
+#define m3db_explain_relations(es) list_length((es)->rtable)
+#endif
+
 /* ---- ANALYZE ---- */
 
 #if PG_VERSION_NUM >= 180000

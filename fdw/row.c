@@ -85,29 +85,25 @@ add_key(M3dbRowWriter *writer, AttrNumber attnum)
 					&key->by_value);
 }
 
-/* A namespace with data keeps its block size when no table asks for one. */
+/* A namespace keeps its block size when no table asks for one. */
 static M3Status
 open_namespace(M3dbRowWriter *writer, int64 *block_size_ns, M3Error *err)
 {
 	const M3dbTable *table = writer->table;
 	M3NamespaceOptions options = table->options;
-	M3NamespaceInfo info;
-	M3Status	status;
+	int64_t		has_size_ns;
 
-	status = m3_txn_namespace(writer->txn, table->namespace_name, &options,
-							  &table->root_options, &writer->namespace_number, err);
-	if (status == M3_CONFLICT && !table->block_size_given &&
-		m3_namespace_info(m3db_database(), table->namespace_name, &info, NULL) == M3_OK &&
-		info.options.block_size_ns != options.block_size_ns)
+	if (!table->block_size_given &&
+		m3_txn_block_size(writer->txn, table->namespace_name, &has_size_ns) &&
+		has_size_ns != options.block_size_ns)
 	{
-		options.block_size_ns = info.options.block_size_ns;
-		options.buffer_past_ns = Min(options.buffer_past_ns, options.block_size_ns / 2);
-		options.buffer_future_ns = Min(options.buffer_future_ns, options.block_size_ns / 2);
-		status = m3_txn_namespace(writer->txn, table->namespace_name, &options,
-								  &table->root_options, &writer->namespace_number, err);
+		options.block_size_ns = has_size_ns;
+		options.buffer_past_ns = Min(options.buffer_past_ns, has_size_ns / 2);
+		options.buffer_future_ns = Min(options.buffer_future_ns, has_size_ns / 2);
 	}
 	*block_size_ns = options.block_size_ns;
-	return status;
+	return m3_txn_namespace(writer->txn, table->namespace_name, &options,
+							&table->root_options, &writer->namespace_number, err);
 }
 
 M3dbRowWriter *

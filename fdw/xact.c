@@ -7,7 +7,7 @@
  * recovery drops it if that did not commit.  For this the xid must never be given out
  * again, so a WAL record bearing it is flushed before the group is written.
  *
- * Subtransactions are marks in the list of points, made at a subtransaction's
+ * Subtransactions are marks in the storage transaction, made at a subtransaction's
  * first write.
  */
 #include "postgres.h"
@@ -28,7 +28,7 @@
 typedef struct Mark
 {
 	int			nest_level;
-	uint64		points;			/* held before this level's first write */
+	M3TxnMark	before;			/* its state before this level's first write */
 } Mark;
 
 static M3Txn *txn = NULL;
@@ -86,7 +86,7 @@ push_mark(int nest_level)
 		mark_capacity *= 2;
 	}
 	marks[mark_count].nest_level = nest_level;
-	marks[mark_count].points = m3_txn_count(txn);
+	marks[mark_count].before = m3_txn_mark(txn);
 	mark_count++;
 }
 
@@ -264,7 +264,7 @@ subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId pa
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
 		hand_to_parent(nest_level);
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
-		m3_txn_rollback_to(txn, marks[--mark_count].points);
+		m3_txn_rollback_to(txn, &marks[--mark_count].before);
 }
 
 void

@@ -3,6 +3,8 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+
 #include "compat.h"
 #include "server/server.h"
 
@@ -101,12 +103,47 @@ hint(const M3Error *err)
 	}
 }
 
+/*
+ * The engine speaks UTF-8 and may cut a long name anywhere.  A conversion could raise
+ * an error of its own here, so other encodings see what is not ASCII as question marks.
+ */
+static void
+make_readable(char *text)
+{
+	size_t		size = strlen(text);
+	char	   *out = text;
+
+	if (GetDatabaseEncoding() == PG_UTF8)
+	{
+		for (int cut = 0; cut < 4 && size > 0; cut++)
+		{
+			if (m3_utf8_is_valid(m3_slice(text, size)))
+				return;
+			text[--size] = '\0';
+		}
+	}
+	for (const char *in = text; *in != '\0'; in++)
+	{
+		unsigned char c = (unsigned char) *in;
+
+		if (c < 0x80)
+			*out++ = *in;
+		else if (c >= 0xc0)
+			*out++ = '?';
+	}
+	*out = '\0';
+}
+
 void
 m3db_report(int elevel, const M3Error *err)
 {
+	M3Error		readable = *err;
+
+	make_readable(readable.message);
+	make_readable(readable.detail);
 	errno = err->sys_errno;
 	ereport(elevel,
-			(sqlstate(err), message(err), detail(err), hint(err)));
+			(sqlstate(err), message(&readable), detail(&readable), hint(err)));
 }
 
 void

@@ -159,6 +159,21 @@ remove_slot(M3Arena *arena, M3Stripe *stripe, uint32_t hash, M3Ref ref)
 	stripe->count--;
 }
 
+static bool
+has_live_points(const M3Arena *arena, const M3Stream *stream)
+{
+	const M3Run *runs = m3_stream_runs(arena, stream);
+
+	if (stream->settled > 0)
+		return true;
+	for (uint32_t i = 0; i < stream->run_count; i++)
+	{
+		if (!runs[i].dead)
+			return true;
+	}
+	return false;
+}
+
 bool
 m3_series_is_empty(const M3Arena *arena, const M3Series *series)
 {
@@ -170,7 +185,7 @@ m3_series_is_empty(const M3Arena *arena, const M3Series *series)
 		{
 			const M3Stream *stream = m3_arena_at(arena, ref);
 
-			if (m3_stream_count(stream) > 0)
+			if (has_live_points(arena, stream))
 				return false;
 			ref = stream->next;
 		}

@@ -88,7 +88,7 @@ extern M3Ref m3_series_create(M3Arena *arena, M3Env *env, M3Stripe *stripe,
 							  M3Ref namespace_ref, M3Slice id, M3Slice tags,
 							  uint32_t hash);
 
-/* Whether it holds no point, live or dead.  Stripe lock held. */
+/* Whether it holds no point that anybody sees or will see.  Stripe lock held. */
 extern bool m3_series_is_empty(const M3Arena *arena, const M3Series *series);
 
 /* Stripe lock held exclusive: takes it out of the table and frees what it holds, but

@@ -163,6 +163,7 @@ extern uint64_t m3i_mark(M3Database *db);
 extern uint64_t m3i_oldest(M3Database *db);
 
 /* in namespace.c */
+extern bool m3i_options_equal(const M3NamespaceOptions *a, const M3NamespaceOptions *b);
 extern M3Ref m3i_namespace_find(M3Database *db, M3Slice name);	/* takes ROOT_NAMES */
 extern M3Status m3i_namespace_ensure(M3Database *db, M3Slice name,
 									 const M3NamespaceOptions *options,

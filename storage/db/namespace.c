@@ -114,6 +114,21 @@ m3_namespace_name_validate(M3Slice name, M3Error *err)
 	return M3_OK;
 }
 
+bool
+m3i_options_equal(const M3NamespaceOptions *a, const M3NamespaceOptions *b)
+{
+	return a->retention_period_ns == b->retention_period_ns &&
+		a->block_size_ns == b->block_size_ns &&
+		a->buffer_past_ns == b->buffer_past_ns &&
+		a->buffer_future_ns == b->buffer_future_ns &&
+		a->cold_writes_enabled == b->cold_writes_enabled &&
+		a->writes_to_commitlog == b->writes_to_commitlog &&
+		a->snapshot_enabled == b->snapshot_enabled &&
+		a->flush_enabled == b->flush_enabled &&
+		a->cleanup_enabled == b->cleanup_enabled &&
+		a->cache_policy == b->cache_policy;
+}
+
 static M3NamespaceShared *
 namespace_at(const M3Database *db, M3Ref ref)
 {
@@ -239,7 +254,7 @@ ensure_locked(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
 
 	M3_TRY(check_locked(db, name, ref, options, root_options, err));
 	*result = ref;
-	if (!added && memcmp(&namespace_at(db, ref)->options, options, sizeof(*options)) == 0)
+	if (!added && m3i_options_equal(&namespace_at(db, ref)->options, options))
 		return M3_OK;
 
 	root->options = *root_options;
@@ -267,27 +282,13 @@ M3Status
 m3i_namespace_ensure(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
 					 const M3RootOptions *root_options, M3Ref *ref, M3Error *err)
 {
-	M3NamespaceOptions clean;
 	M3Status	status;
-
-	/* padding apart, so that options can be compared as bytes */
-	memset(&clean, 0, sizeof(clean));
-	clean.retention_period_ns = options->retention_period_ns;
-	clean.block_size_ns = options->block_size_ns;
-	clean.buffer_past_ns = options->buffer_past_ns;
-	clean.buffer_future_ns = options->buffer_future_ns;
-	clean.cold_writes_enabled = options->cold_writes_enabled;
-	clean.writes_to_commitlog = options->writes_to_commitlog;
-	clean.snapshot_enabled = options->snapshot_enabled;
-	clean.flush_enabled = options->flush_enabled;
-	clean.cleanup_enabled = options->cleanup_enabled;
-	clean.cache_policy = options->cache_policy;
 
 	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 	*ref = find_locked(db, name);
-	status = check_locked(db, name, *ref, &clean, root_options, err);
+	status = check_locked(db, name, *ref, options, root_options, err);
 	if (status == M3_OK && *ref != 0 &&
-		memcmp(&namespace_at(db, *ref)->options, &clean, sizeof(clean)) == 0)
+		m3i_options_equal(&namespace_at(db, *ref)->options, options))
 	{
 		db->env->unlock(db->env, m3i_lock_names(db));
 		return M3_OK;
@@ -296,7 +297,7 @@ m3i_namespace_ensure(M3Database *db, M3Slice name, const M3NamespaceOptions *opt
 	M3_TRY(status);
 
 	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
-	status = ensure_locked(db, name, &clean, root_options, ref, err);
+	status = ensure_locked(db, name, options, root_options, ref, err);
 	db->env->unlock(db->env, m3i_lock_names(db));
 	return status;
 }

@@ -66,6 +66,7 @@ m3_txn_free(M3Txn *txn)
 	m3_free(txn->memory, txn->series);
 	m3_free(txn->memory, txn->table);
 	m3_free(txn->memory, txn->namespaces);
+	m3_free(txn->memory, txn->changes);
 	m3_free(txn->memory, txn);
 }
 
@@ -84,6 +85,44 @@ m3i_txn_find_namespace(const M3Txn *txn, M3Slice name)
 	return UINT32_MAX;
 }
 
+static M3Status
+change_options(M3Txn *txn, uint32_t number, const M3NamespaceOptions *options, M3Error *err)
+{
+	M3NamespaceOptions *old = &txn->namespaces[number].options;
+
+	if (m3i_options_equal(old, options))
+		return M3_OK;
+	if (txn->change_count == txn->change_capacity)
+	{
+		uint32_t	capacity = txn->change_capacity == 0 ? 4 : txn->change_capacity * 2;
+		M3TxnChange *changes = m3_resize(txn->memory, txn->changes, capacity * sizeof(*changes));
+
+		if (changes == NULL)
+			return m3_error(err, M3_NO_MEMORY, "out of memory");
+		txn->changes = changes;
+		txn->change_capacity = capacity;
+	}
+	txn->changes[txn->change_count].namespace_number = number;
+	txn->changes[txn->change_count].options = *old;
+	txn->change_count++;
+	*old = *options;
+	return M3_OK;
+}
+
+bool
+m3_txn_block_size(M3Txn *txn, M3Slice name, int64_t *block_size_ns)
+{
+	uint32_t	number = m3i_txn_find_namespace(txn, name);
+	M3Database *db = txn->db;
+	M3Ref		ref = m3i_namespace_find(db, name);
+
+	if (ref != 0)
+		*block_size_ns = ((M3NamespaceShared *) m3_arena_at(db->arena, ref))->options.block_size_ns;
+	else if (number != UINT32_MAX)
+		*block_size_ns = txn->namespaces[number].options.block_size_ns;
+	return ref != 0 || number != UINT32_MAX;
+}
+
 M3Status
 m3_txn_namespace(M3Txn *txn, M3Slice name, const M3NamespaceOptions *options,
 				 const M3RootOptions *root_options, uint32_t *number, M3Error *err)
@@ -98,9 +137,8 @@ m3_txn_namespace(M3Txn *txn, M3Slice name, const M3NamespaceOptions *options,
 		if (ns->options.block_size_ns != options->block_size_ns)
 			return m3_error(err, M3_CONFLICT, "block_size of namespace \"%.*s\" cannot be changed",
 							(int) name.size, (const char *) name.data);
-		ns->options = *options;
 		*number = found;
-		return M3_OK;
+		return change_options(txn, found, options, err);
 	}
 	if (txn->namespace_count == txn->namespace_capacity)
 	{
@@ -346,16 +384,47 @@ m3_txn_count(const M3Txn *txn)
 	return m3i_pending_count(txn->pending);
 }
 
-uint64_t
+M3TxnMark
 m3_txn_mark(const M3Txn *txn)
 {
-	return m3i_pending_count(txn->pending);
+	M3TxnMark	mark = {
+		.points = m3i_pending_count(txn->pending),
+		.series = txn->series_count,
+		.namespaces = txn->namespace_count,
+		.changes = txn->change_count
+	};
+
+	return mark;
+}
+
+/* The latest series leaves.  Nothing was put into the table after it, so no other
+ * entry was moved on by its slot, which can simply be emptied. */
+static void
+forget_last_series(M3Txn *txn)
+{
+	uint32_t	number = txn->series_count - 1;
+	uint32_t	i = txn->series[number].name_hash & (txn->table_capacity - 1);
+
+	while (txn->table[i] != number + 1)
+		i = (i + 1) & (txn->table_capacity - 1);
+	txn->table[i] = 0;
+	m3_free(txn->memory, txn->series[number].bytes);
+	txn->series_count--;
 }
 
 void
-m3_txn_rollback_to(M3Txn *txn, uint64_t mark)
+m3_txn_rollback_to(M3Txn *txn, const M3TxnMark *mark)
 {
-	m3i_pending_truncate(txn->pending, mark);
+	m3i_pending_truncate(txn->pending, mark->points);
+	while (txn->series_count > mark->series)
+		forget_last_series(txn);
+	while (txn->change_count > mark->changes)
+	{
+		const M3TxnChange *change = &txn->changes[--txn->change_count];
+
+		txn->namespaces[change->namespace_number].options = change->options;
+	}
+	txn->namespace_count = mark->namespaces;
 }
 
 /* --- order -------------------------------------------------------------- */

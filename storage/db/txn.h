@@ -36,6 +36,10 @@ extern M3Status m3_txn_namespace(M3Txn *txn, M3Slice name,
 								 const M3RootOptions *root_options,
 								 uint32_t *number, M3Error *err);
 
+/* The block size a namespace has, in the database or in this transaction; false if it has
+ * none yet. */
+extern bool m3_txn_block_size(M3Txn *txn, M3Slice name, int64_t *block_size_ns);
+
 /*
  * Names a series; *series is valid for this transaction.  tags is an encoded
  * block, sorted by name, or empty.  Both are copied.  M3_CONFLICT if the id has
@@ -61,9 +65,18 @@ extern void m3_time_range(int64_t block_size_ns, int64_t *min_ns, int64_t *end_n
 
 extern uint64_t m3_txn_count(const M3Txn *txn); /* points held */
 
-/* Subtransactions: a mark, and forgetting all that came after it. */
-extern uint64_t m3_txn_mark(const M3Txn *txn);
-extern void m3_txn_rollback_to(M3Txn *txn, uint64_t mark);
+/* Subtransactions: a mark, and forgetting all that came after it: points, series,
+ * namespaces and options.  Numbers given out since are void. */
+typedef struct M3TxnMark
+{
+	uint64_t	points;
+	uint32_t	series;
+	uint32_t	namespaces;
+	uint32_t	changes;		/* of options */
+} M3TxnMark;
+
+extern M3TxnMark m3_txn_mark(const M3Txn *txn);
+extern void m3_txn_rollback_to(M3Txn *txn, const M3TxnMark *mark);
 
 typedef struct M3CommitOptions
 {

@@ -38,6 +38,13 @@ typedef struct M3TxnSeries
 	bool		created;		/* made for this transaction, which has not committed */
 } M3TxnSeries;
 
+/* Options a namespace had before they were replaced. */
+typedef struct M3TxnChange
+{
+	uint32_t	namespace_number;
+	M3NamespaceOptions options;
+} M3TxnChange;
+
 struct M3Txn
 {
 	M3Database *db;
@@ -45,6 +52,9 @@ struct M3Txn
 	M3TxnNamespace *namespaces;
 	uint32_t	namespace_count;
 	uint32_t	namespace_capacity;
+	M3TxnChange *changes;		/* in order, for rolling back */
+	uint32_t	change_count;
+	uint32_t	change_capacity;
 	M3TxnSeries *series;
 	uint32_t	series_count;
 	uint32_t	series_capacity;

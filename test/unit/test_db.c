@@ -271,7 +271,8 @@ test_own_points(void)
 	M3NamespaceOptions options = test_options(7200);
 	TestPoint	points[8];
 	TestEngine	engine;
-	uint64_t	mark;
+	M3TxnMark	mark;
+	M3TxnMark	nothing = {0};
 	uint32_t	a;
 	uint32_t	b;
 	M3Txn	   *txn;
@@ -295,12 +296,119 @@ test_own_points(void)
 	CHECK_INT(test_read(&engine, 0, "ns", "a", ALL_START, ALL_END, NULL, txn, 3, points, 8), 2);
 	CHECK_INT(test_read(&engine, 0, "ns", "b", ALL_START, ALL_END, NULL, txn, 3, points, 8), 1);
 	CHECK_INT(test_read(&engine, 0, "ns", "b", T0, ALL_END, NULL, txn, 3, points, 8), 0);
-	m3_txn_rollback_to(txn, mark);
+	m3_txn_rollback_to(txn, &mark);
 	CHECK_INT(test_read(&engine, 0, "ns", "a", ALL_START, ALL_END, NULL, txn, 3, points, 8), 1);
-	m3_txn_rollback_to(txn, 0);
+	m3_txn_rollback_to(txn, &nothing);
 	CHECK_INT(test_read(&engine, 0, "ns", "b", ALL_START, ALL_END, NULL, txn, 3, points, 8), 0);
 	m3_txn_free(txn);
 	CHECK_INT(count_of(&engine, 0, "b", NULL), 0);
+	test_engine_crash(&engine);
+}
+
+/* A batch of so many series that they do not fit; their number is in the names. */
+static M3Status
+write_many_series(TestEngine *engine, M3Txn *txn, int first, int count)
+{
+	M3NamespaceOptions options = test_options(7200);
+	M3CommitOptions commit = {.synchronous = true};
+
+	(void) engine;
+	for (int i = first; i < first + count; i++)
+	{
+		char		name[32];
+
+		snprintf(name, sizeof(name), "many-%d", i);
+		CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, name), T0, i, M3_UNIT_NONE,
+							  m3_slice(NULL, 0), 0, &err));
+	}
+	return m3_txn_prepare(txn, &commit, &err);
+}
+
+/* Rolling back to a mark forgets everything that was said after it. */
+static void
+test_marks(void)
+{
+	M3NamespaceOptions options = test_options(7200);
+	M3NamespaceOptions other = test_options(3600);
+	M3NamespaceOptions short_lived = test_options(7200);
+	M3RootOptions root = {.shard_count = 4};
+	M3CommitOptions commit = {.synchronous = true};
+	M3Tag		tag = {m3_slice_cstr("host"), m3_slice_cstr("elsewhere")};
+	uint8_t		tags[64];
+	TestEngine	engine;
+	M3TxnMark	mark;
+	M3Txn	   *txn;
+	uint32_t	number;
+	uint32_t	series;
+	int64_t		size_ns;
+
+	short_lived.retention_period_ns = 86400 * S;
+	m3_tags_encode(&tag, 1, tags);
+	clean_directory();
+	open_engine(&engine, 4 << 20);
+	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0, 1, M3_UNIT_NONE,
+						  m3_slice(NULL, 0), 0, &err));
+	mark = m3_txn_mark(txn);
+	for (int i = 0; i < 200; i++)
+	{
+		char		name[16];
+
+		snprintf(name, sizeof(name), "s%d", i);
+		(void) test_series(txn, "ns", &options, name);
+	}
+	CHECK_OK(m3_txn_namespace(txn, m3_slice_cstr("ns"), &short_lived, &root, &number, &err));
+	CHECK_OK(m3_txn_namespace(txn, m3_slice_cstr("new"), &other, &root, &number, &err));
+	CHECK(m3_txn_block_size(txn, m3_slice_cstr("new"), &size_ns) && size_ns == 3600 * S);
+	m3_txn_rollback_to(txn, &mark);
+	CHECK(!m3_txn_block_size(txn, m3_slice_cstr("new"), &size_ns));
+	CHECK_OK(m3_txn_namespace(txn, m3_slice_cstr("new"), &options, &root, &number, &err));
+	CHECK_OK(m3_txn_namespace(txn, m3_slice_cstr("ns"), &options, &root, &number, &err));
+	for (int i = 0; i < 200; i++)
+	{
+		char		name[16];
+
+		snprintf(name, sizeof(name), "s%d", i);
+		CHECK_OK(m3_txn_series(txn, number, m3_slice_cstr(name),
+							   m3_slice(tags, m3_tags_encoded_size(&tag, 1)), &series, &err));
+		CHECK_INT(series, i + 1);
+	}
+	CHECK_INT(test_series(txn, "ns", &options, "a"), 0);
+	/* the old time is fine again, now that the retention is unlimited again */
+	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
+	m3_txn_publish(txn);
+	m3_txn_free(txn);
+	CHECK(value_at(&engine, "a", T0) == 1.0);
+	test_engine_crash(&engine);
+}
+
+/* A batch that was staged and aborted takes its new series with it. */
+static void
+test_aborted_series(void)
+{
+	M3NamespaceOptions options = test_options(7200);
+	M3ArenaStats before;
+	M3ArenaStats after;
+	M3NamespaceInfo info;
+	TestEngine	engine;
+
+	clean_directory();
+	open_engine(&engine, 4 << 20);
+	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
+	for (int round = 0; round < 20; round++)
+	{
+		M3Txn	   *txn;
+
+		CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+		CHECK_OK(write_many_series(&engine, txn, round * 1000, 1000));
+		CHECK(m3_txn_abort(txn));
+		m3_txn_free(txn);
+		m3_engine_arena_stats(engine.engines[0], round == 0 ? &before : &after);
+	}
+	CHECK(after.bytes_used <= before.bytes_used + 65536);
+	CHECK_OK(m3_namespace_info(engine.dbs[0], m3_slice_cstr("ns"), &info, &err));
+	CHECK_INT(info.series_count, 1);
+	CHECK_INT(info.point_count, 1);
 	test_engine_crash(&engine);
 }
 
@@ -315,7 +423,7 @@ test_spill(void)
 	TestPoint  *points = malloc((size_t) count * sizeof(TestPoint));
 	TestEngine	engine;
 	uint32_t	series[3];
-	uint64_t	mark = 0;
+	M3TxnMark	mark = {0};
 	M3Txn	   *txn;
 
 	clean_directory();
@@ -334,7 +442,7 @@ test_spill(void)
 	CHECK_INT(m3_txn_count(txn), count);
 	CHECK_INT(test_read(&engine, 0, "ns", "b", ALL_START, ALL_END, NULL, txn, 2, points,
 						(size_t) count), (count + 1) / 3);
-	m3_txn_rollback_to(txn, mark);
+	m3_txn_rollback_to(txn, &mark);
 	for (int64_t i = count / 3; i < count; i++)
 	{
 		if (m3_txn_write(txn, series[i % 3], T0 + i * S, (double) -i, M3_UNIT_NONE,
@@ -415,25 +523,6 @@ test_full_arena(void)
 	CHECK_INT(count_of(&engine, 0, "a", NULL), 11);
 	CHECK(value_at(&engine, "a", T0 + 5 * S) == 50.0);
 	test_engine_crash(&engine);
-}
-
-/* A batch of so many series that they do not fit; their number is in the names. */
-static M3Status
-write_many_series(TestEngine *engine, M3Txn *txn, int first, int count)
-{
-	M3NamespaceOptions options = test_options(7200);
-	M3CommitOptions commit = {.synchronous = true};
-
-	(void) engine;
-	for (int i = first; i < first + count; i++)
-	{
-		char		name[32];
-
-		snprintf(name, sizeof(name), "many-%d", i);
-		CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, name), T0, i, M3_UNIT_NONE,
-							  m3_slice(NULL, 0), 0, &err));
-	}
-	return m3_txn_prepare(txn, &commit, &err);
 }
 
 /* Series made for a batch that failed are gone, however others use them meanwhile. */
@@ -675,6 +764,8 @@ main(void)
 	test_fates();
 	test_unknown_fate_fails();
 	test_own_points();
+	test_marks();
+	test_aborted_series();
 	test_spill();
 	test_full_arena();
 	test_failed_series();
