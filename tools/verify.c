@@ -45,7 +45,8 @@ check_registry(Verify *v, M3Error *err)
 	M3Error		reason;
 	M3Status	status;
 
-	if (snprintf(path, sizeof(path), "%s/" M3_REGISTRY_FILE, v->options->root) >= (int) sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/" M3_REGISTRY_FILE, v->options->root) >=
+		(int) sizeof(path))
 		return m3_error(err, M3_INVALID, "path of the root is too long");
 	memset(&reason, 0, sizeof(reason));
 	status = registry_read(v->env, v->memory, path, &v->registry, &reason);

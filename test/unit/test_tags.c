@@ -203,7 +203,8 @@ test_find(void)
 	M3Slice		value;
 
 	m3_tags_encode(tags, 4, bytes);
-	CHECK(m3_tags_find(encoded, m3_slice_cstr("a"), &value) && value.size == 1 && *value.data == '1');
+	CHECK(m3_tags_find(encoded, m3_slice_cstr("a"), &value) && value.size == 1 &&
+		  *value.data == '1');
 	CHECK(m3_tags_find(encoded, m3_slice_cstr("b"), &value) && value.size == 0);
 	CHECK(m3_tags_find(encoded, m3_slice_cstr("c"), &value) && *value.data == '3');
 	CHECK(!m3_tags_find(encoded, m3_slice_cstr("d"), &value));
