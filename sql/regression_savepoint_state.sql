@@ -1,6 +1,8 @@
 -- Rolling back to a savepoint takes back all it told the storage transaction: options, block
 -- sizes and tags, not only points.
 SET timezone = 'UTC';
+SET datestyle = 'ISO, MDY';
+SET intervalstyle = 'postgres';
 \set VERBOSITY terse
 CREATE SERVER savepoints FOREIGN DATA WRAPPER m3db_fdw;
 
