@@ -14,23 +14,31 @@
 /* Series made between two looks for an interrupt. */
 #define YIELD_EVERY 4096u
 
+/* What was noted while the points were written is right if none was rolled back. */
+static void
+survey_notes(M3Commit *commit)
+{
+	M3Txn	   *txn = commit->txn;
+
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+
+		ns->batch_min_ns = ns->min_ns;
+		ns->batch_max_ns = ns->max_ns;
+		if (ns->options.writes_to_commitlog)
+			commit->logged_count += ns->points;
+	}
+	for (uint32_t i = 0; i < txn->series_count; i++)
+		txn->series[i].in_batch = txn->series[i].written;
+}
+
 static M3Status
 survey_points(M3Commit *commit, M3Error *err)
 {
 	M3Txn	   *txn = commit->txn;
 	uint64_t	position = 0;
 
-	for (uint32_t i = 0; i < txn->namespace_count; i++)
-	{
-		txn->namespaces[i].batch_min_ns = INT64_MAX;
-		txn->namespaces[i].batch_max_ns = INT64_MIN;
-		memset(&txn->namespaces[i].effect, 0, sizeof(M3WriteEffect));
-	}
-	for (uint32_t i = 0; i < txn->series_count; i++)
-	{
-		txn->series[i].in_batch = false;
-		txn->series[i].introduced = false;
-	}
 	for (;;)
 	{
 		const M3PendingPoint *points;
@@ -54,6 +62,30 @@ survey_points(M3Commit *commit, M3Error *err)
 			commit->logged_count += ns->options.writes_to_commitlog;
 		}
 	}
+}
+
+static M3Status
+survey(M3Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+
+	commit->logged_count = 0;
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		txn->namespaces[i].batch_min_ns = INT64_MAX;
+		txn->namespaces[i].batch_max_ns = INT64_MIN;
+		memset(&txn->namespaces[i].effect, 0, sizeof(M3WriteEffect));
+	}
+	for (uint32_t i = 0; i < txn->series_count; i++)
+	{
+		txn->series[i].in_batch = false;
+		txn->series[i].introduced = false;
+	}
+	if (txn->rolled_back)
+		return survey_points(commit, err);
+	commit->db->env->yield(commit->db->env);
+	survey_notes(commit);
+	return M3_OK;
 }
 
 static int64_t
@@ -143,8 +175,7 @@ resolve(M3Commit *commit, M3Error *err)
 M3Status
 m3i_commit_survey(M3Commit *commit, M3Error *err)
 {
-	commit->logged_count = 0;
-	M3_TRY(survey_points(commit, err));
+	M3_TRY(survey(commit, err));
 	return resolve(commit, err);
 }
 

@@ -375,6 +375,8 @@ m3_txn_write(M3Txn *txn, uint32_t series, int64_t time_ns, double value, M3TimeU
 		ns->min_ns = time_ns;
 	if (time_ns > ns->max_ns)
 		ns->max_ns = time_ns;
+	ns->points++;
+	txn->series[series].written = true;
 	return M3_OK;
 }
 
@@ -415,6 +417,8 @@ forget_last_series(M3Txn *txn)
 void
 m3_txn_rollback_to(M3Txn *txn, const M3TxnMark *mark)
 {
+	if (mark->points < m3i_pending_count(txn->pending))
+		txn->rolled_back = true;
 	m3i_pending_truncate(txn->pending, mark->points);
 	while (txn->series_count > mark->series)
 		forget_last_series(txn);

@@ -16,6 +16,7 @@ typedef struct M3TxnNamespace
 	M3Ref		ref;			/* 0 until prepare */
 	int64_t		min_ns;			/* of the times written; rolled back ones count too */
 	int64_t		max_ns;
+	uint64_t	points;			/* written; rolled back ones count too */
 	/* of the batch being prepared */
 	int64_t		batch_min_ns;
 	int64_t		batch_max_ns;
@@ -33,6 +34,7 @@ typedef struct M3TxnSeries
 	uint32_t	tags_size;
 	uint32_t	name_hash;		/* of namespace number and id, for the table */
 	uint32_t	namespace_number;
+	bool		written;		/* has points, perhaps rolled back ones only */
 	bool		in_batch;		/* has points in the batch being prepared */
 	bool		introduced;		/* its metadata is in the batch's log group */
 	bool		created;		/* made for this transaction, which has not committed */
@@ -61,6 +63,7 @@ struct M3Txn
 	uint32_t   *table;			/* open addressing: series number + 1 */
 	uint32_t	table_capacity; /* power of two */
 	M3Pending  *pending;
+	bool		rolled_back;	/* some points were: what was noted of them is too much */
 	/* of the batch, once prepared */
 	bool		staged;
 	bool		logged;
