@@ -52,6 +52,32 @@ value_at(TestEngine *engine, const char *name, int64_t time_ns)
 	return n == 1 ? point.value : -12345.0;
 }
 
+static M3Txn *
+begin(TestEngine *engine, uint32_t handle)
+{
+	M3Txn	   *txn = NULL;
+
+	CHECK_OK(m3_txn_begin(engine->dbs[handle], &m3_memory_malloc, &txn, &err));
+	return txn;
+}
+
+static void
+write_point(M3Txn *txn, const M3NamespaceOptions *options, const char *name, int64_t time_ns,
+			double value)
+{
+	CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", options, name), time_ns, value,
+						  M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
+}
+
+/* Commits and frees. */
+static void
+finish(M3Txn *txn, const M3CommitOptions *commit)
+{
+	CHECK_OK(m3_txn_prepare(txn, commit, &err));
+	m3_txn_publish(txn);
+	m3_txn_free(txn);
+}
+
 static void
 test_last_write_wins(void)
 {
@@ -115,11 +141,9 @@ test_snapshots(void)
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
 	CHECK_OK(m3_snapshot_take(engine.dbs[1], &before, &err));
 
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
-	CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0, 2, M3_UNIT_NONE,
-						  m3_slice(NULL, 0), 0, &err));
-	CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "b"), T0, 2, M3_UNIT_NONE,
-						  m3_slice(NULL, 0), 0, &err));
+	txn = begin(&engine, 0);
+	write_point(txn, &options, "a", T0, 2);
+	write_point(txn, &options, "b", T0, 2);
 	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
 	CHECK_OK(m3_snapshot_take(engine.dbs[1], &during, &err));
 	/* staged, not published: nobody sees it, and another batch may come after it */
@@ -161,10 +185,9 @@ test_abort(void)
 	clean_directory();
 	open_engine(&engine, 4 << 20);
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	txn = begin(&engine, 0);
 	for (int i = 0; i < 10; i++)
-		CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0 + i * S, 99,
-							  M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
+		write_point(txn, &options, "a", T0 + i * S, 99);
 	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
 	CHECK_OK(test_write(&engine, 1, "ns", &options, "a", T0 + 20 * S, 5, &err));
 	CHECK(m3_txn_abort(txn));
@@ -207,12 +230,9 @@ test_fates(void)
 		M3CommitOptions commit = {.synchronous = true,.full_xid = xid};
 		M3Txn	   *txn;
 
-		CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
-		CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0 + (int64_t) xid * S,
-							  1, M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
-		CHECK_OK(m3_txn_prepare(txn, &commit, &err));
-		m3_txn_publish(txn);
-		m3_txn_free(txn);
+		txn = begin(&engine, 0);
+		write_point(txn, &options, "a", T0 + (int64_t) xid * S, 1);
+		finish(txn, &commit);
 	}
 	test_engine_crash(&engine);
 
@@ -245,12 +265,9 @@ test_unknown_fate_fails(void)
 
 	clean_directory();
 	open_engine(&engine, 4 << 20);
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
-	CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0, 1, M3_UNIT_NONE,
-						  m3_slice(NULL, 0), 0, &err));
-	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
-	m3_txn_publish(txn);
-	m3_txn_free(txn);
+	txn = begin(&engine, 0);
+	write_point(txn, &options, "a", T0, 1);
+	finish(txn, &commit);
 	test_engine_crash(&engine);
 
 	test_engine_open(&engine, env, directory, 4 << 20, 1);
@@ -280,7 +297,7 @@ test_own_points(void)
 	clean_directory();
 	open_engine(&engine, 4 << 20);
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	txn = begin(&engine, 0);
 	a = test_series(txn, "ns", &options, "a");
 	b = test_series(txn, "ns", &options, "b");
 	CHECK_OK(m3_txn_write(txn, a, T0, 2, M3_UNIT_NONE, m3_slice(NULL, 0), 1, &err));
@@ -318,8 +335,7 @@ write_many_series(TestEngine *engine, M3Txn *txn, int first, int count)
 		char		name[32];
 
 		snprintf(name, sizeof(name), "many-%d", i);
-		CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, name), T0, i, M3_UNIT_NONE,
-							  m3_slice(NULL, 0), 0, &err));
+		write_point(txn, &options, name, T0, i);
 	}
 	return m3_txn_prepare(txn, &commit, &err);
 }
@@ -346,9 +362,8 @@ test_marks(void)
 	m3_tags_encode(&tag, 1, tags);
 	clean_directory();
 	open_engine(&engine, 4 << 20);
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
-	CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0, 1, M3_UNIT_NONE,
-						  m3_slice(NULL, 0), 0, &err));
+	txn = begin(&engine, 0);
+	write_point(txn, &options, "a", T0, 1);
 	mark = m3_txn_mark(txn);
 	for (int i = 0; i < 200; i++)
 	{
@@ -375,9 +390,7 @@ test_marks(void)
 	}
 	CHECK_INT(test_series(txn, "ns", &options, "a"), 0);
 	/* the old time is fine again, now that the retention is unlimited again */
-	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
-	m3_txn_publish(txn);
-	m3_txn_free(txn);
+	finish(txn, &commit);
 	CHECK(value_at(&engine, "a", T0) == 1.0);
 	test_engine_crash(&engine);
 }
@@ -399,7 +412,7 @@ test_aborted_series(void)
 	{
 		M3Txn	   *txn;
 
-		CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+		txn = begin(&engine, 0);
 		CHECK_OK(write_many_series(&engine, txn, round * 1000, 1000));
 		CHECK(m3_txn_abort(txn));
 		m3_txn_free(txn);
@@ -428,7 +441,7 @@ test_spill(void)
 
 	clean_directory();
 	open_engine(&engine, 32 << 20);
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	txn = begin(&engine, 0);
 	for (int s = 0; s < 3; s++)
 		series[s] = test_series(txn, "ns", &options, names[s]);
 	for (int64_t i = 0; i < count; i++)
@@ -449,9 +462,7 @@ test_spill(void)
 						 m3_slice(NULL, 0), 1, &err) != M3_OK)
 			abort();
 	}
-	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
-	m3_txn_publish(txn);
-	m3_txn_free(txn);
+	finish(txn, &commit);
 	for (int round = 0; round < 2; round++)
 	{
 		size_t		total = 0;
@@ -499,7 +510,7 @@ test_full_arena(void)
 		CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0 + i * S, i + 0.1, &err));
 	m3_engine_arena_stats(engine.engines[0], &before);
 
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	txn = begin(&engine, 0);
 	a = test_series(txn, "ns", &options, "a");
 	for (int i = 0; i < 400000; i++)
 	{
@@ -544,7 +555,7 @@ test_failed_series(void)
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
 	m3_engine_arena_stats(engine.engines[0], &before);
 
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	txn = begin(&engine, 0);
 	CHECK_STATUS(write_many_series(&engine, txn, 0, 20000), M3_FULL);
 	/* others can write at once, although the transaction has not ended */
 	CHECK_OK(test_write(&engine, 1, "ns", &options, "many-1", T0, 1, &err));
@@ -559,17 +570,14 @@ test_failed_series(void)
 	CHECK_INT(info.series_count, 3);
 
 	/* a snapshot, and a transaction that has found such a series, outlive its unlinking */
-	CHECK_OK(m3_txn_begin(engine.dbs[2], &m3_memory_malloc, &other, &err));
+	other = begin(&engine, 2);
 	CHECK_OK(m3_snapshot_take(engine.dbs[1], &snapshot, &err));
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	txn = begin(&engine, 0);
 	CHECK_OK(write_many_series(&engine, txn, 100, 5));
-	CHECK_OK(m3_txn_write(other, test_series(other, "ns", &options, "many-102"), T0, 7,
-						  M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
+	write_point(other, &options, "many-102", T0, 7);
 	CHECK(m3_txn_abort(txn));
 	m3_txn_free(txn);
-	CHECK_OK(m3_txn_prepare(other, &commit, &err));
-	m3_txn_publish(other);
-	m3_txn_free(other);
+	finish(other, &commit);
 	CHECK(value_at(&engine, "many-102", T0) == 7.0);
 	CHECK_INT(count_of(&engine, 1, "many-102", snapshot), 0);
 	CHECK_INT(count_of(&engine, 1, "many-101", NULL), 0);
@@ -592,7 +600,7 @@ test_series_unlinked_meanwhile(void)
 	clean_directory();
 	open_engine(&engine, 1 << 20);
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &maker, &err));
+	maker = begin(&engine, 0);
 	series = test_series(maker, "ns", &options, "shared");
 	for (int i = 0; i < 300000; i++)
 	{
@@ -602,13 +610,10 @@ test_series_unlinked_meanwhile(void)
 			abort();
 	}
 	CHECK_STATUS(m3_txn_prepare(maker, &commit, &err), M3_FULL);
-	CHECK_OK(m3_txn_begin(engine.dbs[1], &m3_memory_malloc, &user, &err));
-	CHECK_OK(m3_txn_write(user, test_series(user, "ns", &options, "shared"), T0, 5, M3_UNIT_NONE,
-						  m3_slice(NULL, 0), 0, &err));
+	user = begin(&engine, 1);
+	write_point(user, &options, "shared", T0, 5);
 	CHECK_STATUS(m3_txn_prepare(maker, &commit, &err), M3_FULL);
-	CHECK_OK(m3_txn_prepare(user, &commit, &err));
-	m3_txn_publish(user);
-	m3_txn_free(user);
+	finish(user, &commit);
 	CHECK_STATUS(m3_txn_prepare(maker, &commit, &err), M3_FULL);
 	m3_txn_free(maker);
 	CHECK(value_at(&engine, "shared", T0) == 5.0);
@@ -643,10 +648,9 @@ test_counters(void)
 	for (int i = 0; i < 100; i++)
 		CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0 + i * S, i, &err));
 	CHECK_INT(counted(&engine), 100);
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	txn = begin(&engine, 0);
 	for (int i = 50; i < 150; i++)
-		CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0 + i * S, 7,
-							  M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
+		write_point(txn, &options, "a", T0 + i * S, 7);
 	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
 	CHECK_INT(counted(&engine), 200);
 	CHECK(m3_txn_abort(txn));
@@ -655,13 +659,10 @@ test_counters(void)
 	/* overwriting everything again and again is merged, so that it does not pile up */
 	for (int round = 0; round < 30; round++)
 	{
-		CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+		txn = begin(&engine, 0);
 		for (int i = 0; i < 100; i++)
-			CHECK_OK(m3_txn_write(txn, test_series(txn, "ns", &options, "a"), T0 + i * S, round,
-								  M3_UNIT_NONE, m3_slice(NULL, 0), 0, &err));
-		CHECK_OK(m3_txn_prepare(txn, &commit, &err));
-		m3_txn_publish(txn);
-		m3_txn_free(txn);
+			write_point(txn, &options, "a", T0 + i * S, round);
+		finish(txn, &commit);
 		CHECK(counted(&engine) >= 100 && counted(&engine) <= 400);
 	}
 	CHECK_INT(count_of(&engine, 0, "a", NULL), 100);
@@ -687,7 +688,7 @@ test_refusals(void)
 	open_engine(&engine, 4 << 20);
 	env->now_ns(env);
 	CHECK_OK(test_write(&engine, 0, "ns", &options, "a", T0, 1, &err));
-	CHECK_OK(m3_txn_begin(engine.dbs[0], &m3_memory_malloc, &txn, &err));
+	txn = begin(&engine, 0);
 	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr("ns"), &other, &root, &number, &err),
 				 M3_CONFLICT);
 	CHECK_STATUS(m3_txn_namespace(txn, m3_slice_cstr("ns"), &options, &other_root, &number, &err),
