@@ -9,6 +9,7 @@
 #define M3_BASE_MEMORY_H
 
 #include <stddef.h>
+#include <string.h>
 
 typedef struct M3Memory M3Memory;
 
@@ -41,6 +42,18 @@ m3_free(M3Memory *memory, void *pointer)
 {
 	if (pointer != NULL)
 		memory->free(memory, pointer);
+}
+
+/* A copy of a string with its NUL; NULL when memory is exhausted. */
+static inline char *
+m3_copy_string(M3Memory *memory, const char *text)
+{
+	size_t		size = strlen(text) + 1;
+	char	   *copy = m3_alloc(memory, size);
+
+	if (copy != NULL)
+		memcpy(copy, text, size);
+	return copy;
 }
 
 #endif							/* M3_BASE_MEMORY_H */

@@ -32,29 +32,23 @@ read_settled(M3Arena *arena, M3Ref first, M3Points *all, M3Points *one, M3Points
 {
 	for (M3Ref ref = first; ref != 0;)
 	{
-		M3Stream   *stream = m3_arena_at(arena, ref);
-		const M3Run *runs = m3_stream_runs(arena, stream);
-		uint32_t	count = m3_stream_count(stream);
+		const M3Stream *stream = m3_arena_at(arena, ref);
 		uint8_t    *copy = m3_alloc(memory, m3_stream_copy_size(stream));
-		uint32_t   *flips = m3_alloc(memory, (2 * stream->run_count + 1) * sizeof(uint32_t));
-		size_t		flip_count = 0;
-		uint32_t	from = stream->settled;
-		M3Status	status;
+		uint32_t   *flips = m3_alloc(memory, (stream->run_count + 1) * sizeof(uint32_t));
+		M3Status	status = M3_OK;
 		M3Points	swap;
 
-		for (uint32_t i = 0; flips != NULL && i < stream->run_count; i++)
-		{
-			if (runs[i].dead)
-			{
-				flips[flip_count++] = from;
-				flips[flip_count++] = runs[i].end;
-			}
-			from = runs[i].end;
-		}
 		one->count = 0;
-		status = copy == NULL || flips == NULL ? m3_error(err, M3_NO_MEMORY, "out of memory") :
-			m3_points_decode(one, copy, m3_stream_copy(arena, stream, copy), count,
-							 flips, flip_count, err);
+		if (copy == NULL || flips == NULL)
+			status = m3_error(err, M3_NO_MEMORY, "out of memory");
+		else
+		{
+			uint32_t	limit;
+			size_t		flip_count = m3_stream_flips(arena, stream, NULL, NULL, flips, &limit);
+
+			status = m3_points_decode(one, copy, m3_stream_copy(arena, stream, copy), limit,
+									  flips, flip_count, err);
+		}
 		m3_free(memory, copy);
 		m3_free(memory, flips);
 		M3_TRY(status);
@@ -104,7 +98,11 @@ replace_streams(M3Arena *arena, M3Env *env, M3Bucket *bucket, M3Stream *before, 
 	bucket->stream_count = kept + 1;
 }
 
-/* Merges the streams after before (NULL: all), as m3_bucket_merge does. */
+/*
+ * Merges the streams after before (NULL: all) into one, dropping dead points, if all runs are
+ * settled below horizon; M3_NOT_FOUND if they are not.  M3_FULL and M3_NO_MEMORY
+ * leave the bucket as it was.
+ */
 static M3Status
 merge_after(M3Arena *arena, M3Env *env, M3Bucket *bucket, M3Stream *before, uint64_t horizon,
 			M3Memory *memory, M3Error *err)
@@ -147,47 +145,26 @@ done:
 	return status;
 }
 
-M3Status
-m3_bucket_merge(M3Arena *arena, M3Env *env, M3Bucket *bucket, uint64_t horizon,
-				M3Memory *memory, M3Error *err)
-{
-	return merge_after(arena, env, bucket, NULL, horizon, memory, err);
-}
-
-/* The stream after which the last ones are small enough to be merged; *count of
- * them.  NULL: all. */
+/* The stream after which the last ones are small enough to be merged; NULL: all are. */
 static M3Stream *
-find_small(const M3Arena *arena, const M3Bucket *bucket, uint32_t *count)
+find_small(const M3Arena *arena, const M3Bucket *bucket)
 {
 	M3Stream   *before = NULL;
-	M3Stream   *previous = NULL;
+	M3Stream   *stream;
 	uint64_t	after = 0;		/* points in streams not yet passed */
 
-	for (M3Ref ref = bucket->first_stream; ref != 0;)
+	for (M3Ref ref = bucket->first_stream; ref != 0; ref = stream->next)
 	{
-		M3Stream   *stream = m3_arena_at(arena, ref);
-
+		stream = m3_arena_at(arena, ref);
 		after += m3_stream_count(stream);
-		ref = stream->next;
 	}
-	*count = bucket->stream_count;
-	for (M3Ref ref = bucket->first_stream; ref != 0;)
+	for (M3Ref ref = bucket->first_stream; ref != 0; ref = stream->next)
 	{
-		M3Stream   *stream = m3_arena_at(arena, ref);
-
+		stream = m3_arena_at(arena, ref);
 		after -= m3_stream_count(stream);
+		/* too large to be written again for those behind it? */
 		if (after > 0 && m3_stream_count(stream) > MERGE_SIZE_RATIO * after)
-		{
-			/* too large to be written again for those behind it */
 			before = stream;
-			*count = 0;
-		}
-		else if (previous == before)
-			*count = 1;
-		else
-			++*count;
-		previous = stream;
-		ref = stream->next;
 	}
 	return before;
 }
@@ -220,7 +197,6 @@ m3i_bucket_merge_last(M3Arena *arena, M3Env *env, M3Bucket *bucket, uint64_t hor
 					  M3Memory *memory, M3WriteEffect *effect)
 {
 	M3Stream   *before;
-	uint32_t	count;
 	int64_t		points;
 	int64_t		bytes;
 	int64_t		points_left;
@@ -228,9 +204,9 @@ m3i_bucket_merge_last(M3Arena *arena, M3Env *env, M3Bucket *bucket, uint64_t hor
 
 	if (bucket->stream_count < 2)
 		return;
-	before = find_small(arena, bucket, &count);
-	if (count < 2)
-		return;
+	before = find_small(arena, bucket);
+	if (before != NULL && before->next == bucket->last_stream)
+		return;					/* one alone */
 	measure(arena, bucket, before, &points, &bytes);
 	if (merge_after(arena, env, bucket, before, horizon, memory, NULL) != M3_OK)
 		return;

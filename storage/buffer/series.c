@@ -312,10 +312,7 @@ m3_series_write(M3Arena *arena, M3Env *env, M3Series *series, int64_t block_star
 		if (point->time_ns > stream->last_ns)
 			break;
 		if (is_settled_repeat(bucket, stream, point))
-		{
-			effect->dropped_repeats++;
 			return M3_OK;
-		}
 	}
 	if (stream == NULL || point->time_ns <= stream->last_ns)
 	{

@@ -26,7 +26,6 @@ typedef struct M3Bucket
 	M3Ref		first_stream;
 	M3Ref		last_stream;
 	uint32_t	stream_count;
-	uint32_t	padding;
 } M3Bucket;
 
 /*
@@ -111,7 +110,6 @@ typedef struct M3WriteEffect
 	int64_t		points;			/* added, before merging */
 	int64_t		bytes;
 	uint64_t	new_buckets;
-	uint64_t	dropped_repeats;
 	/* of merges on the way, which stay even if the batch is taken back; negative */
 	int64_t		merged_points;
 	int64_t		merged_bytes;
@@ -133,13 +131,5 @@ extern M3Status m3_series_write(M3Arena *arena, M3Env *env, M3Series *series,
 extern void m3_series_kill(const M3Arena *arena, M3Series *series, uint64_t sequence);
 extern M3Status m3_series_take_back(M3Arena *arena, M3Env *env, M3Series *series,
 									uint64_t sequence, M3Memory *memory, M3Error *err);
-
-/*
- * Merges a bucket's streams into one, dropping dead points, if all runs are settled
- * below horizon; M3_NOT_FOUND if they are not.  M3_FULL and M3_NO_MEMORY leave it as it was.
- * Stripe lock held exclusive.
- */
-extern M3Status m3_bucket_merge(M3Arena *arena, M3Env *env, M3Bucket *bucket,
-								uint64_t horizon, M3Memory *memory, M3Error *err);
 
 #endif							/* M3_BUFFER_SERIES_H */

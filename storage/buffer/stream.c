@@ -100,6 +100,31 @@ m3_stream_runs(const M3Arena *arena, const M3Stream *stream)
 	return (M3Run *) (uintptr_t) stream->inline_runs;
 }
 
+size_t
+m3_stream_flips(const M3Arena *arena, const M3Stream *stream, M3SeesFn sees,
+				const void *context, uint32_t *flips, uint32_t *limit)
+{
+	const M3Run *runs = m3_stream_runs(arena, stream);
+	bool		visible = true;
+	uint32_t	from = stream->settled;
+	size_t		count = 0;
+
+	*limit = stream->settled;
+	for (uint32_t i = 0; i < stream->run_count; i++)
+	{
+		bool		seen = !runs[i].dead &&
+			(runs[i].sequence == 0 || sees == NULL || sees(context, runs[i].sequence));
+
+		if (seen != visible)
+			flips[count++] = from;
+		visible = seen;
+		from = runs[i].end;
+		if (seen)
+			*limit = runs[i].end;
+	}
+	return count;
+}
+
 bool
 m3_stream_settle(const M3Arena *arena, M3Stream *stream, uint64_t horizon)
 {
@@ -296,19 +321,6 @@ m3_stream_copy(const M3Arena *arena, const M3Stream *stream, uint8_t *out)
 		size += chunk->used;
 	}
 	return size + m3_encoder_tail(&stream->encoder, out + size);
-}
-
-size_t
-m3_stream_memory(const M3Arena *arena, const M3Stream *stream)
-{
-	size_t		size = m3_arena_rounded_size(sizeof(M3Stream));
-
-	for (const Chunk *chunk = chunk_at(arena, stream->first_chunk); chunk != NULL;
-		 chunk = chunk_at(arena, chunk->next))
-		size += sizeof(Chunk) + chunk->capacity;
-	if (stream->more_runs != 0)
-		size += m3_arena_rounded_size(stream->run_capacity * sizeof(M3Run));
-	return size;
 }
 
 /* Drops all chunk bytes from size on. */

@@ -62,6 +62,16 @@ m3_stream_count(const M3Stream *stream)
 
 extern M3Run *m3_stream_runs(const M3Arena *arena, const M3Stream *stream);
 
+/*
+ * Which points are to be seen: the point numbers at which that flips, beginning with
+ * seen (as m3_points_decode takes them), and *limit, one past the last seen.  sees
+ * decides about unsettled runs by their sequence; NULL: all are seen.  Dead ones never are.
+ * flips has room for run_count + 1; returns their number.
+ */
+typedef bool (*M3SeesFn) (const void *context, uint64_t sequence);
+extern size_t m3_stream_flips(const M3Arena *arena, const M3Stream *stream, M3SeesFn sees,
+							  const void *context, uint32_t *flips, uint32_t *limit);
+
 /* Settles what is below horizon; true if all that is left is settled or dead. */
 extern bool m3_stream_settle(const M3Arena *arena, M3Stream *stream, uint64_t horizon);
 
@@ -81,8 +91,5 @@ extern size_t m3_stream_copy_size(const M3Stream *stream);
 
 /* The stream as it stands, ended; returns its size. */
 extern size_t m3_stream_copy(const M3Arena *arena, const M3Stream *stream, uint8_t *out);
-
-/* Arena bytes it holds. */
-extern size_t m3_stream_memory(const M3Arena *arena, const M3Stream *stream);
 
 #endif							/* M3_BUFFER_STREAM_H */

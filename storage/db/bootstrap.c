@@ -40,9 +40,12 @@ typedef struct Bootstrap
 	M3WriteEffect effect;
 	int64_t		first_block_ns;
 	int64_t		end_ns;
+	/* times it can hold, and the start of its first block within retention */
+	int64_t		min_time_ns;
+	int64_t		end_time_ns;
+	int64_t		first_retained_ns;
 	uint64_t	entries;
 	uint64_t	unplaced;		/* entries of unknown namespaces */
-	uint64_t	expired;
 } Bootstrap;
 
 static void
@@ -185,6 +188,20 @@ add_counts(Bootstrap *b)
 	b->end_ns = INT64_MIN;
 }
 
+/* Turns to another namespace: adds up what the last one got, works out the limits. */
+static void
+enter_namespace(Bootstrap *b, M3NamespaceShared *ns)
+{
+	int64_t		retention_ns = ns->options.retention_period_ns;
+	int64_t		size_ns = ns->options.block_size_ns;
+
+	add_counts(b);
+	b->ns = ns;
+	m3_time_range(size_ns, &b->min_time_ns, &b->end_time_ns);
+	b->first_retained_ns = retention_ns == 0 ? INT64_MIN :
+		m3_block_start(b->now_ns - retention_ns, size_ns);
+}
+
 /* Finds or makes the series a log's record stands for. */
 static M3Status
 map_series(Bootstrap *b, M3LogSeries *record, M3Error *err)
@@ -216,8 +233,6 @@ apply_point(Bootstrap *b, const M3LogRecord *record, M3Error *err)
 	M3NamespaceShared *ns = m3_arena_at(db->arena, series->namespace_ref);
 	int64_t		size_ns = ns->options.block_size_ns;
 	int64_t		start_ns;
-	int64_t		min_ns;
-	int64_t		end_ns;
 	M3Point		point = {
 		.time_ns = record->time_ns,
 		.value = record->value,
@@ -225,24 +240,16 @@ apply_point(Bootstrap *b, const M3LogRecord *record, M3Error *err)
 		.annotation = record->annotation
 	};
 
-	m3_time_range(size_ns, &min_ns, &end_ns);
-	if (record->time_ns < min_ns || record->time_ns >= end_ns)
+	if (ns != b->ns)
+		enter_namespace(b, ns);
+	if (record->time_ns < b->min_time_ns || record->time_ns >= b->end_time_ns)
 	{
 		b->unplaced++;
 		return M3_OK;
 	}
 	start_ns = m3_block_start(record->time_ns, size_ns);
-	if (ns->options.retention_period_ns != 0 &&
-		start_ns < m3_block_start(b->now_ns - ns->options.retention_period_ns, size_ns))
-	{
-		b->expired++;
+	if (start_ns < b->first_retained_ns)
 		return M3_OK;
-	}
-	if (ns != b->ns)
-	{
-		add_counts(b);
-		b->ns = ns;
-	}
 	M3_TRY(m3_series_write(db->arena, db->env, series, start_ns, &point, 0, 0, b->memory,
 						   &b->effect, err));
 	if (start_ns < b->first_block_ns)
@@ -316,19 +323,6 @@ replay_logs(Bootstrap *b, M3Error *err)
 
 /* --- what must not be forgotten ----------------------------------------- */
 
-static M3Status
-append_marker(Bootstrap *b, M3CommitLog *log, const M3LogMarker *marker, uint64_t *lsn,
-			  M3Error *err)
-{
-	uint8_t		chunk[M3_LOG_MARKER_MAX_SIZE];
-	size_t		size = m3_log_marker_chunk(chunk, marker, b->now_ns);
-	M3LogPosition position;
-
-	M3_TRY(m3_commitlog_append(log, m3_slice(chunk, size), 0, &position, err));
-	*lsn = position.lsn;
-	return M3_OK;
-}
-
 /* The fates just found out go to the new log: the host's record of
  * transactions will not last as long as the logs. */
 static M3Status
@@ -342,14 +336,14 @@ record_fates(Bootstrap *b, M3CommitLog *log, M3Error *err)
 	{
 		marker.log_index = b->dropped[i].log_index;
 		marker.offset = b->dropped[i].offset;
-		M3_TRY(append_marker(b, log, &marker, &lsn, err));
+		M3_TRY(m3i_log_marker(b->db, log, &marker, &lsn, err));
 	}
 	/* only once the aborts are durable may the others be called committed */
 	M3_TRY(m3_commitlog_sync(log, lsn, err));
 	marker.kind = M3_LOG_MARKER_RESOLVED;
 	marker.log_index = b->highest_index;
 	marker.offset = 0;
-	M3_TRY(append_marker(b, log, &marker, &lsn, err));
+	M3_TRY(m3i_log_marker(b->db, log, &marker, &lsn, err));
 	return m3_commitlog_sync(log, lsn, err);
 }
 

@@ -428,19 +428,17 @@ log_abort(M3Txn *txn)
 	M3Env	   *env = db->env;
 	M3LogMarker marker = {.kind = M3_LOG_MARKER_ABORT, .log_index = txn->log_index,
 	.offset = txn->log_offset};
-	uint8_t		chunk[M3_LOG_MARKER_MAX_SIZE];
-	size_t		size = m3_log_marker_chunk(chunk, &marker, env->now_ns(env));
-	M3LogPosition position;
+	uint64_t	lsn;
 	M3CommitLog *log;
 	M3Status	status;
 
 	if (m3i_log_handle(db, &log, NULL) != M3_OK)
 		return false;
 	env->lock(env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
-	status = m3_commitlog_append(log, m3_slice(chunk, size), 0, &position, NULL);
+	status = m3i_log_marker(db, log, &marker, &lsn, NULL);
 	env->unlock(env, m3i_lock_write(db));
 	if (status == M3_OK && txn->synchronous)
-		status = m3_commitlog_sync(log, position.lsn, NULL);
+		status = m3_commitlog_sync(log, lsn, NULL);
 	return status == M3_OK;
 }
 

@@ -208,5 +208,8 @@ extern M3Status m3i_registry_write(M3Database *db, M3Error *err);
 extern M3Status m3i_log_handle(M3Database *db, M3CommitLog **log, M3Error *err);
 /* An active log, started or rotated if need be.  ROOT_WRITE held. */
 extern M3Status m3i_log_ready(M3Database *db, M3CommitLog *log, M3Error *err);
+/* Appends a marker in a chunk of its own; *lsn is what to wait for.  ROOT_WRITE held. */
+extern M3Status m3i_log_marker(M3Database *db, M3CommitLog *log, const M3LogMarker *marker,
+							   uint64_t *lsn, M3Error *err);
 
 #endif							/* M3_DB_PRIVATE_H */

@@ -45,17 +45,6 @@ m3_engine_format(void *base, size_t size, M3Env *env, const M3EngineConfig *conf
 	return M3_OK;
 }
 
-static char *
-copy_string(M3Memory *memory, const char *text)
-{
-	size_t		size = strlen(text) + 1;
-	char	   *copy = m3_alloc(memory, size);
-
-	if (copy != NULL)
-		memcpy(copy, text, size);
-	return copy;
-}
-
 M3Status
 m3_engine_attach(void *base, M3Env *env, M3Memory *memory, uint32_t slot,
 				 const char *data_directory, const M3EngineSettings *settings,
@@ -79,7 +68,7 @@ m3_engine_attach(void *base, M3Env *env, M3Memory *memory, uint32_t slot,
 	engine->memory = memory;
 	engine->settings = settings;
 	engine->slot = slot;
-	engine->data_directory = copy_string(memory, data_directory);
+	engine->data_directory = m3_copy_string(memory, data_directory);
 	if (engine->data_directory == NULL)
 	{
 		m3_free(memory, engine);
@@ -229,12 +218,6 @@ uint32_t
 m3_database_id(const M3Database *db)
 {
 	return db->root->id;
-}
-
-const char *
-m3_database_path(const M3Database *db)
-{
-	return db->path;
 }
 
 size_t

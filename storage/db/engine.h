@@ -102,7 +102,6 @@ extern M3Status m3_database_open(M3Engine *engine, uint32_t root_id,
 extern M3RootState m3_database_state(const M3Database *db);
 extern void m3_database_progress(const M3Database *db, M3RootProgress *progress);
 extern uint32_t m3_database_id(const M3Database *db);
-extern const char *m3_database_path(const M3Database *db);
 
 /* Ids of the roots known, up to capacity; returns how many there are. */
 extern size_t m3_engine_roots(M3Engine *engine, uint32_t *root_ids, size_t capacity);

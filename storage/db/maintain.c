@@ -45,6 +45,19 @@ m3i_log_ready(M3Database *db, M3CommitLog *log, M3Error *err)
 }
 
 M3Status
+m3i_log_marker(M3Database *db, M3CommitLog *log, const M3LogMarker *marker, uint64_t *lsn,
+			   M3Error *err)
+{
+	uint8_t		chunk[M3_LOG_MARKER_MAX_SIZE];
+	size_t		size = m3_log_marker_chunk(chunk, marker, db->env->now_ns(db->env));
+	M3LogPosition position;
+
+	M3_TRY(m3_commitlog_append(log, m3_slice(chunk, size), 0, &position, err));
+	*lsn = position.lsn;
+	return M3_OK;
+}
+
+M3Status
 m3_log_flush(M3Database *db, M3Error *err)
 {
 	M3CommitLog *log;

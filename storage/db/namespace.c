@@ -422,15 +422,3 @@ m3_namespaces(M3Database *db, M3NamespaceFn fn, void *context, M3Error *err)
 	m3_free(memory, infos);
 	return M3_OK;
 }
-
-bool
-m3_root_options(M3Database *db, M3RootOptions *options)
-{
-	bool		has;
-
-	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
-	has = db->root->has_options;
-	*options = db->root->options;
-	db->env->unlock(db->env, m3i_lock_names(db));
-	return has;
-}

@@ -80,7 +80,4 @@ typedef void (*M3NamespaceFn) (void *context, const M3NamespaceInfo *info);
 extern M3Status m3_namespaces(M3Database *db, M3NamespaceFn fn, void *context,
 							  M3Error *err);
 
-/* The root's options; false while it has no namespace. */
-extern bool m3_root_options(M3Database *db, M3RootOptions *options);
-
 #endif							/* M3_DB_NAMESPACE_H */

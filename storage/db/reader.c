@@ -187,32 +187,6 @@ m3_reader_open(M3Reader *reader, size_t series_index, M3Error *err)
 
 /* --- copying ------------------------------------------------------------ */
 
-/* The stretches of a stream a snapshot does not see, as flips from visible. */
-static size_t
-find_flips(const M3Arena *arena, const M3Stream *stream, const M3Snapshot *snapshot,
-		   uint32_t *flips, uint32_t *limit)
-{
-	const M3Run *runs = m3_stream_runs(arena, stream);
-	bool		visible = true;
-	uint32_t	from = stream->settled;
-	size_t		count = 0;
-
-	*limit = stream->settled;
-	for (uint32_t i = 0; i < stream->run_count; i++)
-	{
-		bool		seen = !runs[i].dead &&
-			(runs[i].sequence == 0 || m3_snapshot_sees(snapshot, runs[i].sequence));
-
-		if (seen != visible)
-			flips[count++] = from;
-		visible = seen;
-		from = runs[i].end;
-		if (seen)
-			*limit = runs[i].end;
-	}
-	return count;
-}
-
 typedef struct Need
 {
 	size_t		bytes;
@@ -237,6 +211,12 @@ measure(const M3Arena *arena, const M3Bucket *bucket)
 	return need;
 }
 
+static bool
+sees(const void *snapshot, uint64_t sequence)
+{
+	return m3_snapshot_sees(snapshot, sequence);
+}
+
 static void
 copy_bucket(M3Reader *reader, const M3Bucket *bucket)
 {
@@ -250,8 +230,8 @@ copy_bucket(M3Reader *reader, const M3Bucket *bucket)
 		CopiedStream *copied = &reader->streams[reader->stream_count];
 
 		copied->first_flip = flip;
-		copied->flip_count = find_flips(arena, stream, reader->scan->snapshot,
-										reader->flips + flip, &copied->limit);
+		copied->flip_count = m3_stream_flips(arena, stream, sees, reader->scan->snapshot,
+											 reader->flips + flip, &copied->limit);
 		if (copied->limit > 0)
 		{
 			copied->offset = offset;

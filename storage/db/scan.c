@@ -1,6 +1,5 @@
 #include "storage/db/scan.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "storage/db/scan_private.h"
@@ -304,43 +303,6 @@ m3_scan_series(const M3Scan *scan, size_t index, M3Slice *id, M3Slice *tags)
 		*id = m3i_txn_series_id(series);
 		*tags = m3i_txn_series_tags(series);
 	}
-}
-
-typedef struct SortEntry
-{
-	M3Slice		id;
-	M3ScanSeries series;
-} SortEntry;
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	return m3_slice_compare(((const SortEntry *) a)->id, ((const SortEntry *) b)->id);
-}
-
-M3Status
-m3_scan_sort_series(M3Scan *scan, M3Error *err)
-{
-	size_t		n = scan->series_count;
-	SortEntry  *entries;
-
-	if (n < 2)
-		return M3_OK;
-	entries = m3_alloc(scan->memory, n * sizeof(*entries));
-	if (entries == NULL)
-		return m3_error(err, M3_NO_MEMORY, "out of memory to sort %zu series", n);
-	for (size_t i = 0; i < n; i++)
-	{
-		M3Slice		tags;
-
-		m3_scan_series(scan, i, &entries[i].id, &tags);
-		entries[i].series = scan->series[i];
-	}
-	qsort(entries, n, sizeof(*entries), compare_ids);
-	for (size_t i = 0; i < n; i++)
-		scan->series[i] = entries[i].series;
-	m3_free(scan->memory, entries);
-	return M3_OK;
 }
 
 void

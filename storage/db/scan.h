@@ -68,10 +68,9 @@ extern M3Status m3_scan_open(M3Database *db, M3Slice namespace_name,
 							 M3Scan **scan, M3Error *err);
 extern void m3_scan_close(M3Scan *scan);
 
-/* Series found, numbered from 0: by id bytes ascending if sorted was asked
- * for, else in order of creation.  Series need not have points in the range. */
+/* Series found, numbered from 0, in no order to rely on.  They need not have points in
+ * the range. */
 extern size_t m3_scan_series_count(const M3Scan *scan);
-extern M3Status m3_scan_sort_series(M3Scan *scan, M3Error *err);
 
 /* Valid until the scan is closed. */
 extern void m3_scan_series(const M3Scan *scan, size_t index, M3Slice *id, M3Slice *tags);

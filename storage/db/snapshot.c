@@ -12,7 +12,6 @@ struct M3Snapshot
 {
 	M3Database *db;
 	M3Snapshot *next;			/* of the snapshots this process holds */
-	uint32_t	references;
 	uint64_t	next_sequence;	/* this and later ones are not seen */
 	uint64_t	floor;			/* all below is seen */
 	size_t		hidden_count;	/* of earlier ones, those not published */
@@ -47,7 +46,6 @@ m3_snapshot_take(M3Database *db, M3Snapshot **result, M3Error *err)
 		return m3_error(err, M3_NO_MEMORY, "out of memory");
 	memset(snapshot, 0, sizeof(*snapshot));
 	snapshot->db = db;
-	snapshot->references = 1;
 
 	env->lock(env, m3i_lock_sequence(db), M3_LOCK_SHARED);
 	snapshot->next_sequence = db->root->next_sequence;
@@ -74,18 +72,12 @@ m3_snapshot_take(M3Database *db, M3Snapshot **result, M3Error *err)
 }
 
 void
-m3_snapshot_hold(M3Snapshot *snapshot)
-{
-	snapshot->references++;
-}
-
-void
 m3_snapshot_release(M3Snapshot *snapshot)
 {
 	M3Snapshot **link;
 	M3Database *db;
 
-	if (snapshot == NULL || --snapshot->references > 0)
+	if (snapshot == NULL)
 		return;
 	db = snapshot->db;
 	for (link = &db->snapshots; *link != snapshot; link = &(*link)->next)
@@ -99,10 +91,7 @@ void
 m3i_snapshots_drop(M3Database *db)
 {
 	while (db->snapshots != NULL)
-	{
-		db->snapshots->references = 1;
 		m3_snapshot_release(db->snapshots);
-	}
 }
 
 bool

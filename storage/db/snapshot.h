@@ -12,10 +12,9 @@
 
 typedef struct M3Snapshot M3Snapshot;
 
-/* Memory from the engine handle.  Reference count 1. */
+/* Memory from the engine handle. */
 extern M3Status m3_snapshot_take(M3Database *db, M3Snapshot **snapshot, M3Error *err);
-extern void m3_snapshot_hold(M3Snapshot *snapshot);
-/* Gives up one reference; NULL allowed.  Cannot fail. */
+/* NULL allowed.  Cannot fail. */
 extern void m3_snapshot_release(M3Snapshot *snapshot);
 
 extern bool m3_snapshot_sees(const M3Snapshot *snapshot, uint64_t sequence);

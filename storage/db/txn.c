@@ -190,12 +190,6 @@ find_series(const M3Txn *txn, uint32_t namespace_number, M3Slice id, uint32_t ha
 	return UINT32_MAX;
 }
 
-uint32_t
-m3i_txn_find_series(const M3Txn *txn, uint32_t namespace_number, M3Slice id)
-{
-	return find_series(txn, namespace_number, id, name_hash(namespace_number, id));
-}
-
 static void
 put_in_table(uint32_t *table, uint32_t capacity, uint32_t hash, uint32_t number)
 {

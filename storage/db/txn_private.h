@@ -88,9 +88,8 @@ m3i_txn_series_tags(const M3TxnSeries *series)
 /* in survey.c: unlinks the series made for the transaction that hold nothing.  No lock held. */
 extern void m3i_txn_forget_series(M3Txn *txn);
 
-/* The number of a namespace or series the transaction knows; UINT32_MAX if not. */
+/* The number of a namespace the transaction knows; UINT32_MAX if it does not. */
 extern uint32_t m3i_txn_find_namespace(const M3Txn *txn, M3Slice name);
-extern uint32_t m3i_txn_find_series(const M3Txn *txn, uint32_t namespace_number, M3Slice id);
 
 /*
  * Positions of points ordered by series, within a series by time, equal times in the order

@@ -307,17 +307,15 @@ static M3Status
 collect_name(void *context, const char *text, bool is_directory)
 {
 	ListContext *c = context;
-	size_t		size = strlen(text) + 1;
 	char	   *copy;
 
 	if (!is_directory)
 		return M3_OK;
 	M3_TRY(m3i_fileset_reserve(c->memory, &c->array, &c->capacity, c->count + 1, sizeof(char *),
 							   c->err));
-	copy = m3_alloc(c->memory, size);
+	copy = m3_copy_string(c->memory, text);
 	if (copy == NULL)
 		return m3_error(c->err, M3_NO_MEMORY, "out of memory");
-	memcpy(copy, text, size);
 	((char **) c->array)[c->count++] = copy;
 	return M3_OK;
 }

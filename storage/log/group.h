@@ -75,11 +75,4 @@ extern M3Status m3_log_group_add(M3LogGroup *group, uint64_t unique_index,
  */
 extern M3Status m3_log_group_finish(M3LogGroup *group, M3Slice *bytes, M3Error *err);
 
-/* Bytes so far, chunk headers included: to decide between keeping and streaming. */
-static inline size_t
-m3_log_group_size(const M3LogGroup *group)
-{
-	return group->used;
-}
-
 #endif							/* M3_LOG_GROUP_H */

@@ -254,17 +254,6 @@ read_info(M3LogReader *reader, M3Error *err)
 	return M3_OK;
 }
 
-static char *
-copy_path(M3Memory *memory, const char *path)
-{
-	size_t		size = strlen(path) + 1;
-	char	   *copy = m3_alloc(memory, size);
-
-	if (copy != NULL)
-		memcpy(copy, path, size);
-	return copy;
-}
-
 M3Status
 m3_log_reader_open(M3Env *env, M3Memory *memory, const char *path,
 				   const M3LogReaderOptions *options, M3LogReader **result, M3Error *err)
@@ -283,7 +272,7 @@ m3_log_reader_open(M3Env *env, M3Memory *memory, const char *path,
 	window = &reader->window;
 	window->env = env;
 	window->memory = memory;
-	reader->path = copy_path(memory, path);
+	reader->path = m3_copy_string(memory, path);
 	window->path = reader->path;
 	if (reader->path == NULL)
 		status = m3_error(err, M3_NO_MEMORY, "out of memory");
