@@ -1,6 +1,7 @@
 /*
  * The engine without PostgreSQL: ns per point to collect, to commit and to
- * read, and seconds per million points to bootstrap from the log.
+ * read; seconds per million points to bootstrap from the log and from a snapshot, and
+ * the time per fileset and per series of its index.
  *
  *   make -C test bench && build/plain/bench_engine [points [series]]
  */
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "storage/base/env_posix.h"
+#include "storage/db/jobs.h"
 #include "test/support/engine.h"
 
 #define S M3_NS_PER_SECOND
@@ -84,6 +86,58 @@ read_all(TestEngine *engine, size_t *count)
 	return sum;
 }
 
+static double
+bootstrap(TestEngine *engine, M3Env *env, const char *directory)
+{
+	M3Error		err;
+	double		start;
+
+	test_engine_open(engine, env, directory, (size_t) 1 << 30, 1);
+	start = now();
+	check(test_engine_bootstrap(engine, NULL, &err), &err);
+	return now() - start;
+}
+
+static void
+snapshot_and_clean(TestEngine *engine)
+{
+	M3SnapshotOptions options = {.force = true};
+	M3SnapshotResult taken;
+	M3CleanupResult cleaned;
+	M3Error		err;
+
+	check(m3_snapshot_run(engine->dbs[0], &options, &taken, &err), &err);
+	check(m3_cleanup_run(engine->dbs[0], &cleaned, &err), &err);
+}
+
+/* The same points from the log, from a snapshot, from filesets; the engine is left open. */
+static void
+measure_bootstraps(TestEngine *engine, M3Env *env, const char *directory, size_t points)
+{
+	M3FlushOptions flush = {.reason = M3_FLUSH_ALL};
+	M3FlushResult flushed;
+	M3NamespaceInfo info;
+	M3Error		err;
+	double		seconds;
+
+	seconds = bootstrap(engine, env, directory);
+	printf("bootstrap from log %7.3f s per million points\n", seconds / (double) points * 1e6);
+	snapshot_and_clean(engine);
+	test_engine_crash(engine);
+
+	seconds = bootstrap(engine, env, directory);
+	printf("   from a snapshot %7.3f s per million points\n", seconds / (double) points * 1e6);
+	check(m3_flush_run(engine->dbs[0], &flush, &flushed, &err), &err);
+	snapshot_and_clean(engine);
+	test_engine_crash(engine);
+
+	seconds = bootstrap(engine, env, directory);
+	check(m3_namespace_info(engine->dbs[0], m3_slice_cstr("ns"), &info, &err), &err);
+	printf("     from filesets %7.1f us each, %.0f ns per index entry (%llu, %llu entries)\n",
+		   seconds / (double) info.file_count * 1e6, seconds / (double) info.file_series * 1e9,
+		   (unsigned long long) info.file_count, (unsigned long long) info.file_series);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -142,11 +196,7 @@ main(int argc, char **argv)
 	}
 	test_engine_crash(&engine);
 
-	test_engine_open(&engine, env, directory, (size_t) 1 << 30, 1);
-	start = now();
-	check(test_engine_bootstrap(&engine, NULL, &err), &err);
-	printf("bootstrap from log %7.3f s per million points\n",
-		   (now() - start) / (double) points * 1e6);
+	measure_bootstraps(&engine, env, directory, points);
 	sum = read_all(&engine, &count);
 	printf("after it           %zu points, sum %.2f\n", count, sum);
 	test_engine_crash(&engine);

@@ -14,6 +14,7 @@
 #include "storage/codec/m3tsz.h"
 #include "storage/db/bootstrap.h"
 #include "storage/db/engine.h"
+#include "storage/db/jobs.h"
 #include "storage/db/maintain.h"
 #include "storage/db/namespace.h"
 #include "storage/db/scan.h"

@@ -41,7 +41,7 @@ M3Status
 registry_read(M3Env *env, M3Memory *memory, const char *path, Registry *registry,
 			  M3Error *err)
 {
-	M3RegistryVisitor visitor = {visit_root, visit_namespace, registry};
+	M3RegistryVisitor visitor = {visit_root, visit_namespace, registry, NULL};
 	M3Status	status;
 
 	memset(registry, 0, sizeof(*registry));

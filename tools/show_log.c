@@ -21,6 +21,11 @@ show_marker(Show *show, const M3LogMarker *marker)
 			fprintf(show->out, "marker: transactions up to log %" PRIu64 " are resolved\n",
 					marker->log_index);
 			break;
+		case M3_LOG_MARKER_VOID:
+			fprintf(show->out, "marker: %s of namespace ", marker->dropped ? "drop" : "truncate");
+			show_readable(show, marker->name);
+			fputc('\n', show->out);
+			break;
 	}
 }
 

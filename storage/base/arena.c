@@ -324,3 +324,20 @@ m3_arena_stats(M3Arena *arena, M3Env *env, M3ArenaStats *stats)
 	stats->bytes_used += arena->large_pages * M3_ARENA_PAGE_SIZE;
 	env->unlock(env, M3_LOCK_ARENA_PAGES);
 }
+
+uint64_t
+m3_arena_pages_used(M3Arena *arena, M3Env *env)
+{
+	uint64_t	used;
+
+	env->lock(env, M3_LOCK_ARENA_PAGES, M3_LOCK_SHARED);
+	used = arena->used_pages * M3_ARENA_PAGE_SIZE;
+	env->unlock(env, M3_LOCK_ARENA_PAGES);
+	return used;
+}
+
+uint64_t
+m3_arena_size(const M3Arena *arena)
+{
+	return arena->size;
+}

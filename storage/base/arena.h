@@ -55,6 +55,11 @@ extern void m3_arena_free(M3Arena *arena, M3Env *env, M3Ref ref);
 
 extern void m3_arena_stats(M3Arena *arena, M3Env *env, M3ArenaStats *stats);
 
+/* pages_used alone, for the price of one lock. */
+extern uint64_t m3_arena_pages_used(M3Arena *arena, M3Env *env);
+/* The size it was created with. */
+extern uint64_t m3_arena_size(const M3Arena *arena);
+
 /* Walks all descriptors and free lists; false (and a reason) if they contradict
  * each other.  For tests; takes every arena lock. */
 extern bool m3_arena_check(M3Arena *arena, M3Env *env, const char **reason);

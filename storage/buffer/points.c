@@ -128,6 +128,7 @@ m3_points_add(M3Points *points, const M3Point *point, M3Error *err)
 	return M3_OK;
 }
 
+/* Up to limit points; fewer if the stream ends. */
 static M3Status
 decode_annotated(M3Points *points, M3Decoder *decoder, uint32_t limit, M3Error *err)
 {
@@ -139,13 +140,36 @@ decode_annotated(M3Points *points, M3Decoder *decoder, uint32_t limit, M3Error *
 	{
 		M3Point		point;
 
-		M3_GOTO(m3_decoder_next(decoder, &point, points->memory, &scratch,
-								&scratch_size, err));
-		M3_GOTO(m3_points_add(points, &point, err));
+		status = m3_decoder_next(decoder, &point, points->memory, &scratch, &scratch_size, err);
+		if (status == M3_OK)
+			status = m3_points_add(points, &point, err);
+		if (status != M3_OK)
+			break;
 	}
-done:
 	m3_free(points->memory, scratch);
-	return status;
+	return status == M3_NOT_FOUND ? M3_OK : status;
+}
+
+/* The same without annotations.  Room is made for all that limit says, or step by step if it
+ * says nothing. */
+static M3Status
+decode_plain(M3Points *points, M3Decoder *decoder, uint32_t limit, M3Error *err)
+{
+	size_t		end = points->count + limit;
+	size_t		n;
+	size_t		count;
+
+	do
+	{
+		if (limit == UINT32_MAX)
+			M3_TRY(m3_points_reserve(points, points->count + 1, err));
+		n = (points->capacity < end ? points->capacity : end) - points->count;
+		M3_TRY(m3_decoder_next_values(decoder, points->times_ns + points->count,
+									  points->values + points->count,
+									  points->units + points->count, n, &count, err));
+		points->count += count;
+	} while (count == n && points->count < end);
+	return M3_OK;
 }
 
 static void
@@ -188,31 +212,83 @@ keep_visible(M3Points *points, size_t first, uint32_t limit, const uint32_t *fli
 	points->count = out;
 }
 
+/* About as many points as a stream of this size has. */
+static size_t
+guess_count(size_t size)
+{
+	return size < UINT32_MAX / 2 ? size * 2 / 3 + 1 : UINT32_MAX;
+}
+
 M3Status
 m3_points_decode(M3Points *points, const uint8_t *data, size_t size, uint32_t limit,
 				 const uint32_t *flips, size_t flip_count, M3Error *err)
 {
 	size_t		first = points->count;
+	size_t		count;
 	M3Decoder	decoder;
+	M3Status	status;
 
-	M3_TRY(m3_points_reserve(points, first + limit, err));
+	M3_TRY(m3_points_reserve(points, first + (limit == UINT32_MAX ? guess_count(size) : limit),
+							 err));
 	m3_decoder_init(&decoder, data, size, true, M3_UNIT_SECOND);
 	if (points->with_annotations)
-		M3_TRY(decode_annotated(points, &decoder, limit, err));
+		status = decode_annotated(points, &decoder, limit, err);
 	else
+		status = decode_plain(points, &decoder, limit, err);
+	count = points->count - first;
+	if (status == M3_OK && count < limit && limit != UINT32_MAX)
+		status = m3_error(err, M3_CORRUPT, "a stream ends after %zu of %u points", count, limit);
+	if (status != M3_OK)
 	{
-		size_t		count;
-
-		M3_TRY(m3_decoder_next_values(&decoder, points->times_ns + first,
-									  points->values + first, points->units + first,
-									  limit, &count, err));
-		if (count < limit)
-			return m3_error(err, M3_CORRUPT, "a stream ends after %zu of %u points",
-							count, limit);
-		points->count = first + count;
+		points->count = first;
+		return status;
 	}
 	if (flip_count > 0)
-		keep_visible(points, first, limit, flips, flip_count);
+		keep_visible(points, first, (uint32_t) count, flips, flip_count);
+	return M3_OK;
+}
+
+static M3Status
+reserve_bytes(M3Memory *memory, uint8_t **out, size_t *capacity, size_t need, M3Error *err)
+{
+	uint8_t    *grown;
+
+	if (need <= *capacity)
+		return M3_OK;
+	need += need / 2 + 256;
+	grown = m3_resize(memory, *out, need);
+	if (grown == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory for a stream of %zu bytes", need);
+	*out = grown;
+	*capacity = need;
+	return M3_OK;
+}
+
+M3Status
+m3_points_encode(const M3Points *points, int64_t block_start_ns, M3Memory *memory, uint8_t **out,
+				 size_t *capacity, size_t *size, M3Error *err)
+{
+	M3Encoder	encoder;
+
+	*size = 0;
+	m3_encoder_init(&encoder, block_start_ns, M3_ENCODER_LOSSLESS, M3_UNIT_SECOND);
+	for (size_t i = 0; i < points->count; i++)
+	{
+		M3Point		point = {
+			.time_ns = points->times_ns[i],
+			.value = points->values[i],
+			.unit = (M3TimeUnit) points->units[i],
+			.annotation = points->with_annotations ? points->annotations[i] : m3_slice(NULL, 0)
+		};
+		size_t		written;
+
+		M3_TRY(reserve_bytes(memory, out, capacity, *size + point.annotation.size +
+							 M3_ENCODER_MAX_RECORD + M3_ENCODER_MAX_TAIL, err));
+		M3_TRY(m3_encoder_append(&encoder, &point, *out + *size, &written, err));
+		*size += written;
+	}
+	if (points->count > 0)
+		*size += m3_encoder_tail(&encoder, *out + *size);
 	return M3_OK;
 }
 

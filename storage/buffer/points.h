@@ -35,7 +35,9 @@ extern M3Status m3_points_add(M3Points *points, const M3Point *point, M3Error *e
 /*
  * Appends the points of a stream that lie in the stretches shown, given as the point numbers
  * at which visibility flips, beginning with visible: {10} shows the
- * first ten, {0, 5, 8, 9} shows 5 .. 7 and 9 on.  limit points are decoded.
+ * first ten, {0, 5, 8, 9} shows 5 .. 7 and 9 on.  limit points are decoded; a stream
+ * that ends before is M3_CORRUPT, unless limit is UINT32_MAX, which is all there are.
+ * A failure appends nothing.
  */
 extern M3Status m3_points_decode(M3Points *points, const uint8_t *data, size_t size,
 								 uint32_t limit, const uint32_t *flips,
@@ -47,6 +49,14 @@ extern M3Status m3_points_decode(M3Points *points, const uint8_t *data, size_t s
  */
 extern M3Status m3_points_merge(M3Points *out, const M3Points *older,
 								const M3Points *newer, M3Error *err);
+
+/*
+ * The points as one ended stream, lossless, into *out (*capacity bytes; grown from memory).
+ * *size is 0 if there are none.
+ */
+extern M3Status m3_points_encode(const M3Points *points, int64_t block_start_ns,
+								 M3Memory *memory, uint8_t **out, size_t *capacity,
+								 size_t *size, M3Error *err);
 
 /* The points with start <= time < end: first and one past the last. */
 extern void m3_points_range(const M3Points *points, int64_t start_ns, int64_t end_ns,

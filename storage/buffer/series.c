@@ -123,6 +123,8 @@ m3_series_create(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref namespace_r
 	series->hash = hash;
 	series->id_size = (uint32_t) id.size;
 	series->tags_size = (uint32_t) tags.size;
+	series->first_file_ns = INT64_MAX;
+	series->last_file_ns = INT64_MIN;
 	if (id.size > 0)
 		memcpy(series->bytes, id.data, id.size);
 	if (tags.size > 0)
@@ -159,21 +161,6 @@ remove_slot(M3Arena *arena, M3Stripe *stripe, uint32_t hash, M3Ref ref)
 	stripe->count--;
 }
 
-static bool
-has_live_points(const M3Arena *arena, const M3Stream *stream)
-{
-	const M3Run *runs = m3_stream_runs(arena, stream);
-
-	if (stream->settled > 0)
-		return true;
-	for (uint32_t i = 0; i < stream->run_count; i++)
-	{
-		if (!runs[i].dead)
-			return true;
-	}
-	return false;
-}
-
 bool
 m3_series_is_empty(const M3Arena *arena, const M3Series *series)
 {
@@ -185,7 +172,7 @@ m3_series_is_empty(const M3Arena *arena, const M3Series *series)
 		{
 			const M3Stream *stream = m3_arena_at(arena, ref);
 
-			if (has_live_points(arena, stream))
+			if (m3_stream_live_points(arena, stream) > 0)
 				return false;
 			ref = stream->next;
 		}
@@ -201,7 +188,7 @@ m3_series_unlink(M3Arena *arena, M3Env *env, M3Stripe *stripe, M3Ref ref)
 
 	remove_slot(arena, stripe, series->hash, ref);
 	for (uint32_t i = 0; i < series->bucket_count; i++)
-		m3i_bucket_free_streams(arena, env, buckets[i].first_stream);
+		m3i_bucket_free_streams(arena, env, &buckets[i]);
 	m3_arena_free(arena, env, series->buckets);
 	series->buckets = 0;
 	series->bucket_count = 0;
@@ -228,10 +215,18 @@ m3_series_lower_bound(const M3Arena *arena, const M3Series *series, int64_t star
 	return low;
 }
 
-/* The bucket of a block, made if need be; NULL when the arena is full. */
-static M3Bucket *
-find_or_add_bucket(M3Arena *arena, M3Env *env, M3Series *series, int64_t start_ns,
-				   M3WriteEffect *effect)
+M3Bucket *
+m3_series_bucket(const M3Arena *arena, const M3Series *series, int64_t start_ns)
+{
+	M3Bucket   *buckets = m3_series_buckets(arena, series);
+	uint32_t	at = m3_series_lower_bound(arena, series, start_ns);
+
+	return at < series->bucket_count && buckets[at].start_ns == start_ns ? &buckets[at] : NULL;
+}
+
+M3Bucket *
+m3i_series_add_bucket(M3Arena *arena, M3Env *env, M3Series *series, int64_t start_ns,
+					  M3WriteEffect *effect)
 {
 	M3Bucket   *buckets = m3_series_buckets(arena, series);
 	uint32_t	n = series->bucket_count;
@@ -265,21 +260,22 @@ find_or_add_bucket(M3Arena *arena, M3Env *env, M3Series *series, int64_t start_n
 	return &buckets[at];
 }
 
-static M3Status
-add_stream(M3Arena *arena, M3Env *env, M3Bucket *bucket, M3Stream **stream, M3Error *err)
+void
+m3i_series_remove_bucket(M3Arena *arena, M3Env *env, M3Series *series, uint32_t number,
+						 M3WriteEffect *effect)
 {
-	M3Ref		ref = m3_stream_create(arena, env, bucket->start_ns);
+	M3Bucket   *buckets = m3_series_buckets(arena, series);
 
-	if (ref == 0)
-		return m3_error(err, M3_FULL, "no room for points in the buffer arena");
-	if (bucket->last_stream != 0)
-		((M3Stream *) m3_arena_at(arena, bucket->last_stream))->next = ref;
-	else
-		bucket->first_stream = ref;
-	bucket->last_stream = ref;
-	bucket->stream_count++;
-	*stream = m3_arena_at(arena, ref);
-	return M3_OK;
+	series->bucket_count--;
+	memmove(&buckets[number], &buckets[number + 1],
+			(series->bucket_count - number) * sizeof(M3Bucket));
+	effect->new_buckets--;
+	if (series->bucket_count == 0)
+	{
+		m3_arena_free(arena, env, series->buckets);
+		series->buckets = 0;
+		series->bucket_capacity = 0;
+	}
 }
 
 /* Whether the point is, to the bit, what everybody reads at that time already. */
@@ -289,9 +285,34 @@ is_settled_repeat(const M3Bucket *bucket, const M3Stream *stream, const M3Point 
 	return bucket->stream_count == 1 &&
 		stream->last_ns == point->time_ns &&
 		stream->run_count == 0 &&
+		stream->voided < stream->settled &&
 		point->annotation.size == 0 && !stream->last_annotated &&
 		stream->encoder.unit >= point->unit &&
 		stream->encoder.last_value_bits == m3_double_bits(point->value);
+}
+
+/* The stream a point goes to, or NULL; *repeat: to none, it is there already. */
+static M3Stream *
+find_stream(const M3Arena *arena, const M3Bucket *bucket, const M3Point *point,
+			bool drops_repeats, bool *repeat)
+{
+	uint32_t	number = 0;
+
+	*repeat = false;
+	for (M3Ref ref = bucket->first_stream; ref != 0; number++)
+	{
+		M3Stream   *stream = m3_arena_at(arena, ref);
+
+		ref = stream->next;
+		if (number < bucket->frozen || stream->closed)
+			continue;
+		if (point->time_ns > stream->last_ns)
+			return stream;
+		*repeat = drops_repeats && is_settled_repeat(bucket, stream, point);
+		if (*repeat)
+			return NULL;
+	}
+	return NULL;
 }
 
 M3Status
@@ -299,25 +320,34 @@ m3_series_write(M3Arena *arena, M3Env *env, M3Series *series, int64_t block_star
 				const M3Point *point, uint64_t sequence, uint64_t horizon,
 				M3Memory *memory, M3WriteEffect *effect, M3Error *err)
 {
-	M3Bucket   *bucket = find_or_add_bucket(arena, env, series, block_start_ns, effect);
-	M3Stream   *stream = NULL;
+	M3Bucket   *bucket = m3i_series_add_bucket(arena, env, series, block_start_ns, effect);
+	M3Stream   *stream;
 	uint64_t	before;
+	bool		drops_repeats = horizon > 0 || sequence == 0;
+	bool		repeat;
 
 	if (bucket == NULL)
 		return m3_error(err, M3_FULL, "no room for points in the buffer arena");
 
-	for (M3Ref ref = bucket->first_stream; ref != 0; ref = stream->next)
-	{
-		stream = m3_arena_at(arena, ref);
-		if (point->time_ns > stream->last_ns)
-			break;
-		if (is_settled_repeat(bucket, stream, point))
-			return M3_OK;
-	}
-	if (stream == NULL || point->time_ns <= stream->last_ns)
+	stream = find_stream(arena, bucket, point, drops_repeats, &repeat);
+	if (repeat)
+		return M3_OK;
+	if (stream == NULL)
 	{
 		m3i_bucket_merge_last(arena, env, bucket, horizon, memory, effect);
-		M3_TRY(add_stream(arena, env, bucket, &stream, err));
+		/* of closed ones an open one may have come that ends before the point */
+		stream = find_stream(arena, bucket, point, drops_repeats, &repeat);
+		if (repeat)
+			return M3_OK;
+	}
+	if (stream == NULL)
+	{
+		M3Ref		ref = m3_stream_create(arena, env, bucket->start_ns);
+
+		if (ref == 0)
+			return m3_error(err, M3_FULL, "no room for points in the buffer arena");
+		m3i_bucket_add_stream(arena, bucket, ref);
+		stream = m3_arena_at(arena, ref);
 	}
 	before = stream->encoder.emitted;
 	M3_TRY(m3_stream_append(arena, env, stream, point, sequence, horizon, err));
@@ -326,10 +356,11 @@ m3_series_write(M3Arena *arena, M3Env *env, M3Series *series, int64_t block_star
 	return M3_OK;
 }
 
-void
+uint64_t
 m3_series_kill(const M3Arena *arena, M3Series *series, uint64_t sequence)
 {
 	M3Bucket   *buckets = m3_series_buckets(arena, series);
+	uint64_t	killed = 0;
 
 	for (uint32_t i = 0; i < series->bucket_count; i++)
 	{
@@ -337,10 +368,11 @@ m3_series_kill(const M3Arena *arena, M3Series *series, uint64_t sequence)
 		{
 			M3Stream   *stream = m3_arena_at(arena, ref);
 
-			m3_stream_kill(arena, stream, sequence);
+			killed += m3_stream_kill(arena, stream, sequence);
 			ref = stream->next;
 		}
 	}
+	return killed;
 }
 
 M3Status

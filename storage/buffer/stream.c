@@ -1,5 +1,6 @@
 #include "storage/buffer/stream.h"
 
+#include <assert.h>
 #include <string.h>
 
 #ifdef POSTGRES_H
@@ -10,6 +11,9 @@
  * long ones are made of few pieces. */
 #define CHUNK_FIRST_SIZE 64u
 #define CHUNK_LAST_SIZE 512u
+
+/* For the guess how many points there are in bytes nobody decoded. */
+#define SEALED_BYTES_OF_TWO_POINTS 3u
 
 typedef struct Chunk
 {
@@ -37,16 +41,17 @@ free_chunks(M3Arena *arena, M3Env *env, M3Ref ref)
 	}
 }
 
-/* Adds a chunk with room for at least size bytes at the end of the chain. */
+/* Adds a chunk with room for size bytes, and for more if more will follow, at the end
+ * of the chain. */
 static Chunk *
-add_chunk(M3Arena *arena, M3Env *env, M3Stream *stream, size_t size)
+add_chunk(M3Arena *arena, M3Env *env, M3Stream *stream, size_t size, bool more)
 {
 	Chunk	   *last = chunk_at(arena, stream->last_chunk);
-	size_t		total = CHUNK_FIRST_SIZE;
+	size_t		total = more ? CHUNK_FIRST_SIZE : 0;
 	M3Ref		ref;
 	Chunk	   *chunk;
 
-	if (last != NULL)
+	if (more && last != NULL)
 		total = (last->capacity + sizeof(Chunk)) * 2;
 	if (total > CHUNK_LAST_SIZE)
 		total = CHUNK_LAST_SIZE;
@@ -92,71 +97,54 @@ m3_stream_free(M3Arena *arena, M3Env *env, M3Ref ref)
 	m3_arena_free(arena, env, ref);
 }
 
-M3Run *
-m3_stream_runs(const M3Arena *arena, const M3Stream *stream)
+M3Ref
+m3_stream_load(M3Arena *arena, M3Env *env, int64_t block_start_ns, M3Slice bytes)
 {
-	if (stream->more_runs != 0)
-		return m3_arena_at(arena, stream->more_runs);
-	return (M3Run *) (uintptr_t) stream->inline_runs;
-}
+	M3Ref		ref = m3_stream_create(arena, env, block_start_ns);
+	const size_t most = CHUNK_LAST_SIZE - sizeof(Chunk);
+	M3Stream   *stream;
 
-size_t
-m3_stream_flips(const M3Arena *arena, const M3Stream *stream, M3SeesFn sees,
-				const void *context, uint32_t *flips, uint32_t *limit)
-{
-	const M3Run *runs = m3_stream_runs(arena, stream);
-	bool		visible = true;
-	uint32_t	from = stream->settled;
-	size_t		count = 0;
-
-	*limit = stream->settled;
-	for (uint32_t i = 0; i < stream->run_count; i++)
+	if (ref == 0)
+		return 0;
+	stream = m3_arena_at(arena, ref);
+	stream->last_ns = INT64_MAX;
+	stream->sealed = true;
+	stream->closed = true;
+	for (size_t done = 0; done < bytes.size;)
 	{
-		bool		seen = !runs[i].dead &&
-			(runs[i].sequence == 0 || sees == NULL || sees(context, runs[i].sequence));
+		size_t		n = bytes.size - done < most ? bytes.size - done : most;
+		Chunk	   *chunk = add_chunk(arena, env, stream, n, false);
 
-		if (seen != visible)
-			flips[count++] = from;
-		visible = seen;
-		from = runs[i].end;
-		if (seen)
-			*limit = runs[i].end;
-	}
-	return count;
-}
-
-bool
-m3_stream_settle(const M3Arena *arena, M3Stream *stream, uint64_t horizon)
-{
-	M3Run	   *runs = m3_stream_runs(arena, stream);
-	uint32_t	kept = 0;
-	bool		all = true;
-
-	for (uint32_t i = 0; i < stream->run_count; i++)
-	{
-		M3Run		run = runs[i];
-
-		if (!run.dead && run.sequence < horizon)
-			run.sequence = 0;
-		if (!run.dead && run.sequence == 0)
+		if (chunk == NULL)
 		{
-			if (kept == 0)
-			{
-				stream->settled = run.end;
-				continue;
-			}
-			if (!runs[kept - 1].dead && runs[kept - 1].sequence == 0)
-			{
-				runs[kept - 1].end = run.end;
-				continue;
-			}
+			m3_stream_free(arena, env, ref);
+			return 0;
 		}
-		else if (!run.dead)
-			all = false;
-		runs[kept++] = run;
+		memcpy(chunk->data, bytes.data + done, n);
+		chunk->used = (uint32_t) n;
+		done += n;
 	}
-	stream->run_count = kept;
-	return all;
+	stream->encoder.emitted = bytes.size;
+	return ref;
+}
+
+uint32_t
+m3_stream_points(const M3Stream *stream)
+{
+	uint64_t	guess;
+
+	if (!stream->sealed)
+		return m3_stream_count(stream);
+	guess = stream->encoder.emitted * 2 / SEALED_BYTES_OF_TWO_POINTS;
+	if (guess == 0)
+		return 1;
+	return guess < UINT32_MAX ? (uint32_t) guess : UINT32_MAX;
+}
+
+uint64_t
+m3_stream_size(const M3Stream *stream)
+{
+	return stream->encoder.emitted;
 }
 
 /* Makes sure one more run fits. */
@@ -218,7 +206,7 @@ append_across_chunks(M3Arena *arena, M3Env *env, M3Stream *stream,
 	first = written < room ? written : room;
 	if (written > first)
 	{
-		Chunk	   *chunk = add_chunk(arena, env, stream, written - first);
+		Chunk	   *chunk = add_chunk(arena, env, stream, written - first, true);
 
 		if (chunk == NULL)
 			return m3_error(err, M3_FULL, "no room for points in the buffer arena");
@@ -273,6 +261,7 @@ m3_stream_append(M3Arena *arena, M3Env *env, M3Stream *stream,
 				 const M3Point *point, uint64_t sequence, uint64_t horizon,
 				 M3Error *err)
 {
+	assert(!stream->sealed);
 	if (stream->run_count > 0)
 	{
 		M3Run	   *runs = m3_stream_runs(arena, stream);
@@ -289,18 +278,6 @@ m3_stream_append(M3Arena *arena, M3Env *env, M3Stream *stream,
 	stream->last_annotated = point->annotation.size > 0;
 	count_point(arena, stream, sequence);
 	return M3_OK;
-}
-
-void
-m3_stream_kill(const M3Arena *arena, M3Stream *stream, uint64_t sequence)
-{
-	M3Run	   *runs = m3_stream_runs(arena, stream);
-
-	for (uint32_t i = 0; i < stream->run_count; i++)
-	{
-		if (runs[i].sequence == sequence)
-			runs[i].dead = 1;
-	}
 }
 
 size_t
@@ -320,6 +297,8 @@ m3_stream_copy(const M3Arena *arena, const M3Stream *stream, uint8_t *out)
 		memcpy(out + size, chunk->data, chunk->used);
 		size += chunk->used;
 	}
+	if (stream->sealed)
+		return size;
 	return size + m3_encoder_tail(&stream->encoder, out + size);
 }
 

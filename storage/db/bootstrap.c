@@ -1,68 +1,44 @@
 #include "storage/db/bootstrap.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "storage/db/db_private.h"
+#include "storage/base/time.h"
+#include "storage/db/bootstrap_private.h"
+#include "storage/db/jobs_private.h"
 #include "storage/db/txn.h"
-#include "storage/log/scan.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
 #endif
 
-/* What a log's series record is mapped to while its file is replayed. */
-#define USER_UNKNOWN 0
-#define USER_SKIP 1				/* namespace not in the registry */
+/* Bytes of arena a flush may need, at most. */
+#define SPARE_MAX_SIZE (512u * 1024u)
 
-typedef struct GroupName
-{
-	uint64_t	log_index;
-	uint64_t	offset;
-} GroupName;
+/* --- saying how far it is ----------------------------------------------- */
 
-typedef struct Bootstrap
-{
-	M3Database *db;
-	M3Memory   *memory;
-	const M3BootstrapHooks *hooks;
-	M3LogSet   *set;
-	int64_t		now_ns;
-	/* groups whose transactions did not commit */
-	GroupName  *dropped;
-	size_t		dropped_count;
-	size_t		dropped_capacity;
-	bool		asked;			/* some fate was asked for: worth remembering */
-	uint64_t	highest_index;	/* of the logs read */
-	/* counters of the namespace written last, not yet added to it */
-	M3NamespaceShared *ns;
-	M3WriteEffect effect;
-	int64_t		first_block_ns;
-	int64_t		end_ns;
-	/* times it can hold, and the start of its first block within retention */
-	int64_t		min_time_ns;
-	int64_t		end_time_ns;
-	int64_t		first_retained_ns;
-	uint64_t	entries;
-	uint64_t	unplaced;		/* entries of unknown namespaces */
-} Bootstrap;
-
-static void
-report(const Bootstrap *b, const char *message)
+void
+m3i_bootstrap_report(const M3Bootstrap *b, const char *format,...)
 {
 	M3Database *db = b->db;
 	M3RootProgress *progress = &db->root->progress;
+	char		message[sizeof(progress->message)];
+	va_list		args;
 
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
 	db->env->lock(db->env, M3_LOCK_ENGINE, M3_LOCK_EXCLUSIVE);
-	snprintf(progress->message, sizeof(progress->message), "%s", message);
+	memcpy(progress->message, message, sizeof(message));
 	db->env->unlock(db->env, M3_LOCK_ENGINE);
 	if (b->hooks != NULL && b->hooks->report != NULL)
 		b->hooks->report(b->hooks->context, message);
 }
 
-static void
-set_phase(Bootstrap *b, const char *phase)
+void
+m3i_bootstrap_phase(M3Bootstrap *b, const char *phase)
 {
 	M3Database *db = b->db;
 
@@ -71,115 +47,34 @@ set_phase(Bootstrap *b, const char *phase)
 	db->env->unlock(db->env, M3_LOCK_ENGINE);
 }
 
-static M3Status
-on_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
+void
+m3i_bootstrap_expect(M3Bootstrap *b, uint64_t size)
 {
-	Bootstrap  *b = context;
+	M3Database *db = b->db;
+
+	b->total_bytes += size;
+	db->env->lock(db->env, M3_LOCK_ENGINE, M3_LOCK_EXCLUSIVE);
+	db->root->progress.total_bytes = b->total_bytes + b->log_bytes;
+	db->env->unlock(db->env, M3_LOCK_ENGINE);
+}
+
+void
+m3i_bootstrap_file_done(M3Bootstrap *b)
+{
 	M3Database *db = b->db;
 	M3RootProgress *progress = &db->root->progress;
 
 	db->env->lock(db->env, M3_LOCK_ENGINE, M3_LOCK_EXCLUSIVE);
-	progress->done_bytes = done_bytes;
-	progress->total_bytes = total_bytes;
-	progress->entries = b->entries;
-	progress->skipped_groups = b->dropped_count;
+	if (progress->done_bytes < b->total_bytes)
+		progress->done_bytes = b->total_bytes;
+	progress->files_done++;
 	db->env->unlock(db->env, M3_LOCK_ENGINE);
-	return M3_OK;
 }
 
-/* --- logs: what is there ------------------------------------------------ */
+/* --- what all parts need ------------------------------------------------ */
 
 static void
-report_file(const Bootstrap *b, const M3LogFile *file)
-{
-	char		message[512];
-
-	if (!file->has_info)
-		snprintf(message, sizeof(message),
-				 "commit log \"%s\" (%" PRIu64 " bytes) has no readable header and is left out: %s",
-				 file->name, file->size, file->reason);
-	else if (file->end.kind == M3_LOG_END_TORN || file->end.kind == M3_LOG_END_HOLE ||
-			 file->end.kind == M3_LOG_END_CORRUPT)
-		snprintf(message, sizeof(message),
-				 "commit log \"%s\" is %s at byte %" PRIu64 " of %" PRIu64 " (%s): "
-				 "%" PRIu64 " points before byte %" PRIu64
-				 " are kept, what follows in this file is not",
-				 file->name, m3_log_end_name(file->end.kind), file->end.offset,
-				 file->end.file_size, file->end.reason, file->end.entries, file->end.valid_size);
-	else
-		return;
-	report(b, message);
-}
-
-static M3Status
-repair_logs(Bootstrap *b, M3Error *err)
-{
-	for (size_t i = 0; i < m3_log_set_count(b->set); i++)
-	{
-		const M3LogFile *file = m3_log_set_file(b->set, i);
-		uint64_t	cut;
-
-		if (file->has_info && (uint64_t) file->info.index > b->highest_index)
-			b->highest_index = (uint64_t) file->info.index;
-		if (file->is_blank)
-		{
-			M3_TRY(m3_log_set_remove_blank(b->set, i, err));
-			continue;
-		}
-		report_file(b, file);
-		if (m3_log_set_needs_repair(b->set, i))
-			M3_TRY(m3_log_set_repair(b->set, i, &cut, err));
-	}
-	return M3_OK;
-}
-
-/* --- logs: replay ------------------------------------------------------- */
-
-static M3Status
-drop_group(Bootstrap *b, const M3LogGroupInfo *group, M3Error *err)
-{
-	if (b->dropped_count == b->dropped_capacity)
-	{
-		size_t		capacity = b->dropped_capacity == 0 ? 16 : b->dropped_capacity * 2;
-		GroupName  *grown = m3_resize(b->memory, b->dropped, capacity * sizeof(*grown));
-
-		if (grown == NULL)
-			return m3_error(err, M3_NO_MEMORY, "out of memory");
-		b->dropped = grown;
-		b->dropped_capacity = capacity;
-	}
-	b->dropped[b->dropped_count].log_index = group->log_index;
-	b->dropped[b->dropped_count].offset = group->offset;
-	b->dropped_count++;
-	return M3_OK;
-}
-
-static M3Status
-on_group(void *context, const M3LogGroupInfo *group, bool *apply, M3Error *err)
-{
-	Bootstrap  *b = context;
-	M3TransactionFate fate = M3_FATE_COMMITTED;
-
-	if (group->xid != 0 && !group->is_resolved && b->hooks != NULL && b->hooks->fate != NULL)
-	{
-		b->asked = true;
-		fate = b->hooks->fate(b->hooks->context, group->xid);
-	}
-	*apply = fate == M3_FATE_COMMITTED;
-	if (fate == M3_FATE_UNKNOWN)
-	{
-		(void) m3_error(err, M3_UNSUPPORTED,
-						"transaction %" PRIu64 " of commit log %" PRIu64
-						" is too old to tell whether it committed",
-						group->xid, group->log_index);
-		m3_error_detail(err, "Its group begins at byte %" PRIu64 ".", group->offset);
-		return M3_UNSUPPORTED;
-	}
-	return *apply ? M3_OK : drop_group(b, group, err);
-}
-
-static void
-add_counts(Bootstrap *b)
+add_counts(M3Bootstrap *b)
 {
 	if (b->ns != NULL)
 		m3i_namespace_count_write(b->db, b->ns, &b->effect, b->first_block_ns, b->end_ns);
@@ -188,203 +83,121 @@ add_counts(Bootstrap *b)
 	b->end_ns = INT64_MIN;
 }
 
-/* Turns to another namespace: adds up what the last one got, works out the limits. */
-static void
-enter_namespace(Bootstrap *b, M3NamespaceShared *ns)
+void
+m3i_bootstrap_enter(M3Bootstrap *b, M3NamespaceShared *ns)
 {
-	int64_t		retention_ns = ns->options.retention_period_ns;
-	int64_t		size_ns = ns->options.block_size_ns;
-
 	add_counts(b);
 	b->ns = ns;
-	m3_time_range(size_ns, &b->min_time_ns, &b->end_time_ns);
-	b->first_retained_ns = retention_ns == 0 ? INT64_MIN :
-		m3_block_start(b->now_ns - retention_ns, size_ns);
+	if (ns == NULL)
+		return;
+	m3_time_range(ns->options.block_size_ns, &b->min_time_ns, &b->end_time_ns);
+	b->first_retained_ns = m3i_first_retained_ns(&ns->options, b->now_ns);
 }
 
-/* Finds or makes the series a log's record stands for. */
-static M3Status
-map_series(Bootstrap *b, M3LogSeries *record, M3Error *err)
+void
+m3i_bootstrap_count_block(M3Bootstrap *b, int64_t start_ns)
 {
-	M3Database *db = b->db;
-	M3Ref		namespace_ref = m3i_namespace_find(db, record->metadata.namespace);
-	M3Slice		id = record->metadata.id;
-	M3Ref		ref = 0;
-	bool		created;
-	M3Status	status;
+	int64_t		size_ns = b->ns->options.block_size_ns;
 
-	record->user = USER_SKIP;
-	if (namespace_ref == 0)
-		return M3_OK;
-	status = m3i_series_ensure(db, namespace_ref, id, record->metadata.tags,
-							   m3_series_hash(namespace_ref, id), &ref, &created, err);
-	/* other tags than those known: the points belong to the id all the same */
-	if (status != M3_OK && (status != M3_CONFLICT || ref == 0))
-		return status;
-	record->user = ref;
-	return M3_OK;
-}
-
-static M3Status
-apply_point(Bootstrap *b, const M3LogRecord *record, M3Error *err)
-{
-	M3Database *db = b->db;
-	M3Series   *series = m3_arena_at(db->arena, record->series->user);
-	M3NamespaceShared *ns = m3_arena_at(db->arena, series->namespace_ref);
-	int64_t		size_ns = ns->options.block_size_ns;
-	int64_t		start_ns;
-	M3Point		point = {
-		.time_ns = record->time_ns,
-		.value = record->value,
-		.unit = m3_unit_is_valid(record->unit) ? (M3TimeUnit) record->unit : M3_UNIT_NONE,
-		.annotation = record->annotation
-	};
-
-	if (ns != b->ns)
-		enter_namespace(b, ns);
-	if (record->time_ns < b->min_time_ns || record->time_ns >= b->end_time_ns)
-	{
-		b->unplaced++;
-		return M3_OK;
-	}
-	start_ns = m3_block_start(record->time_ns, size_ns);
-	if (start_ns < b->first_retained_ns)
-		return M3_OK;
-	M3_TRY(m3_series_write(db->arena, db->env, series, start_ns, &point, 0, 0, b->memory,
-						   &b->effect, err));
 	if (start_ns < b->first_block_ns)
 		b->first_block_ns = start_ns;
 	if (start_ns + size_ns > b->end_ns)
 		b->end_ns = start_ns + size_ns;
-	return M3_OK;
 }
 
-static M3Status
-on_entry(void *context, const M3LogGroupInfo *group, const M3LogRecord *record, M3Error *err)
+/* Keeps back what a flush takes from the arena before it gives anything back; none is fine. */
+static void
+keep_spare(M3Bootstrap *b)
 {
-	Bootstrap  *b = context;
+	M3Database *db = b->db;
+	uint64_t	size = m3_arena_size(db->arena) / 64;
+
+	if (db->root->spare == 0)
+		db->root->spare = m3_arena_alloc(db->arena, db->env,
+										 size > SPARE_MAX_SIZE ? SPARE_MAX_SIZE : (size_t) size);
+}
+
+static void
+free_spare(M3Database *db)
+{
+	m3_arena_free(db->arena, db->env, db->root->spare);
+	db->root->spare = 0;
+}
+
+M3Status
+m3i_bootstrap_make_room(M3Bootstrap *b, M3Error *err)
+{
 	M3Status	status;
 
-	(void) group;
-	if (record->is_marker)
-		return M3_OK;
-	if (record->series->user == USER_UNKNOWN)
-		M3_TRY(map_series(b, record->series, err));
-	if (record->series->user == USER_SKIP)
-	{
-		b->unplaced++;
-		return M3_OK;
-	}
-	b->entries++;
-	status = apply_point(b, record, err);
-	if (status == M3_FULL && err != NULL)
-		m3_error_detail(err, "The points in the commit logs do not fit into the buffer arena.");
-	return status;
-}
-
-static M3Status
-on_file(void *context, const M3LogFile *file, M3Error *err)
-{
-	Bootstrap  *b = context;
-	M3Database *db = b->db;
-
-	(void) file;
-	(void) err;
-	db->env->lock(db->env, M3_LOCK_ENGINE, M3_LOCK_EXCLUSIVE);
-	db->root->progress.files_done++;
-	db->env->unlock(db->env, M3_LOCK_ENGINE);
-	return M3_OK;
-}
-
-static M3Status
-replay_logs(Bootstrap *b, M3Error *err)
-{
-	M3LogReplay replay = {
-		.begin = on_group,
-		.entry = on_entry,
-		.file = on_file,
-		.progress = on_progress,
-		.context = b
-	};
-	char		message[256];
-
-	M3_TRY(m3_log_set_replay(b->set, &replay, err));
 	add_counts(b);
-	if (b->unplaced > 0)
-	{
-		snprintf(message, sizeof(message),
-				 "%" PRIu64 " points in the commit logs belong to no known namespace or block; "
-				 "they stay in the logs",
-				 b->unplaced);
-		report(b, message);
-	}
-	return M3_OK;
-}
-
-/* --- what must not be forgotten ----------------------------------------- */
-
-/* The fates just found out go to the new log: the host's record of
- * transactions will not last as long as the logs. */
-static M3Status
-record_fates(Bootstrap *b, M3CommitLog *log, M3Error *err)
-{
-	M3LogMarker marker = {.kind = M3_LOG_MARKER_ABORT};
-	uint64_t	lsn = 0;
-
-	M3_TRY(m3i_log_ready(b->db, log, err));
-	for (size_t i = 0; i < b->dropped_count; i++)
-	{
-		marker.log_index = b->dropped[i].log_index;
-		marker.offset = b->dropped[i].offset;
-		M3_TRY(m3i_log_marker(b->db, log, &marker, &lsn, err));
-	}
-	/* only once the aborts are durable may the others be called committed */
-	M3_TRY(m3_commitlog_sync(log, lsn, err));
-	marker.kind = M3_LOG_MARKER_RESOLVED;
-	marker.log_index = b->highest_index;
-	marker.offset = 0;
-	M3_TRY(m3i_log_marker(b->db, log, &marker, &lsn, err));
-	return m3_commitlog_sync(log, lsn, err);
-}
-
-static M3Status
-finish_logs(Bootstrap *b, M3Error *err)
-{
-	M3Database *db = b->db;
-	M3CommitLog *log;
-	M3Status	status;
-
-	db->root->next_log_index = m3_log_set_next_index(b->set, 0);
-	if (!b->asked)
-		return M3_OK;
-	M3_TRY(m3i_log_handle(db, &log, err));
-	db->env->lock(db->env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
-	status = record_fates(b, log, err);
-	db->env->unlock(db->env, m3i_lock_write(db));
+	free_spare(b->db);
+	status = m3i_flush_loaded(b->db, err);
+	keep_spare(b);
 	return status;
+}
+
+M3Status
+m3i_bootstrap_series(M3Bootstrap *b, M3Ref namespace_ref, M3Slice id, M3Slice tags, M3Ref *result,
+					 M3Error *err)
+{
+	uint32_t	hash = m3_series_hash(namespace_ref, id);
+	M3Status	status;
+	M3Ref		ref;
+	bool		created;
+
+	for (int attempt = 0;; attempt++)
+	{
+		ref = 0;
+		status = m3i_series_ensure(b->db, namespace_ref, id, tags, hash, &ref, &created, err);
+		if (status != M3_FULL || attempt > 0)
+			break;
+		M3_TRY(m3i_bootstrap_make_room(b, err));
+	}
+	/* other tags than those known: what it holds belongs to the id all the same */
+	if (status != M3_OK && (status != M3_CONFLICT || ref == 0))
+		return status;
+	*result = ref;
+	return M3_OK;
 }
 
 /* --- the whole ---------------------------------------------------------- */
 
 static M3Status
-load(Bootstrap *b, M3Error *err)
+load(M3Bootstrap *b, M3Error *err)
 {
 	M3Database *db = b->db;
 
-	set_phase(b, "reading namespaces");
+	m3i_bootstrap_phase(b, "reading namespaces");
 	M3_TRY(m3_commitlog_shared_init(&db->root->log, db->arena, db->env,
 									db->engine->shared->config.log_ring_size, err));
 	M3_TRY(m3i_registry_read(db, err));
+	M3_TRY(m3i_bootstrap_open_logs(b, err));
+	M3_TRY(m3i_bootstrap_list(b, err));
+	keep_spare(b);
 
-	set_phase(b, "checking logs");
-	M3_TRY(m3_log_set_open(db->env, b->memory, db->path, &b->set, err));
-	db->root->progress.files_total = (uint32_t) m3_log_set_count(b->set);
-	M3_TRY(m3_log_set_check(b->set, on_progress, b, err));
-	M3_TRY(repair_logs(b, err));
+	m3i_bootstrap_phase(b, "reading filesets");
+	M3_TRY(m3i_bootstrap_filesets(b, err));
 
-	set_phase(b, "replaying logs");
-	M3_TRY(replay_logs(b, err));
-	return finish_logs(b, err);
+	m3i_bootstrap_phase(b, "reading snapshots");
+	M3_TRY(m3i_bootstrap_snapshots(b, err));
+
+	m3i_bootstrap_phase(b, "checking logs");
+	M3_TRY(m3i_bootstrap_check_logs(b, err));
+
+	m3i_bootstrap_phase(b, "replaying logs");
+	return m3i_bootstrap_replay_logs(b, err);
+}
+
+/* No snapshot is known yet. */
+static void
+reset_jobs(M3Database *db)
+{
+	M3RootJobs *jobs = &db->root->jobs;
+
+	__atomic_store_n(&jobs->snapshot_log_index, UINT64_MAX, __ATOMIC_RELAXED);
+	__atomic_store_n(&jobs->last_snapshot_ns, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&jobs->snapshot_lsn, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&jobs->snapshot_wanted, false, __ATOMIC_RELAXED);
 }
 
 /* Forgets what was loaded. */
@@ -392,6 +205,8 @@ static void
 unload(M3Database *db)
 {
 	m3i_namespaces_drop(db);
+	free_spare(db);
+	reset_jobs(db);
 	if (db->log != NULL)
 		m3_commitlog_detach(db->log);
 	db->log = NULL;
@@ -430,7 +245,7 @@ claim(M3Database *db, M3Error *err)
 }
 
 static void
-conclude(Bootstrap *b, M3Status status, const M3Error *err)
+conclude(M3Bootstrap *b, M3Status status, const M3Error *err)
 {
 	M3Database *db = b->db;
 	M3RootProgress *progress = &db->root->progress;
@@ -440,7 +255,13 @@ conclude(Bootstrap *b, M3Status status, const M3Error *err)
 	progress->skipped_groups = b->dropped_count;
 	progress->finished_ns = db->env->now_ns(db->env);
 	progress->phase[0] = '\0';
-	if (status != M3_OK)
+	if (status == M3_OK)
+	{
+		/* logs that were left out are done with, too */
+		progress->files_done = progress->files_total;
+		progress->done_bytes = progress->total_bytes;
+	}
+	else
 		snprintf(progress->message, sizeof(progress->message), "%s%s%s", err->message,
 				 err->file[0] == '\0' ? "" : ": ", err->file);
 	db->env->unlock(db->env, M3_LOCK_ENGINE);
@@ -450,7 +271,7 @@ conclude(Bootstrap *b, M3Status status, const M3Error *err)
 M3Status
 m3_bootstrap_run(M3Database *db, const M3BootstrapHooks *hooks, M3Error *err)
 {
-	Bootstrap	b = {
+	M3Bootstrap b = {
 		.db = db,
 		.memory = db->engine->memory,
 		.hooks = hooks,
@@ -467,7 +288,12 @@ m3_bootstrap_run(M3Database *db, const M3BootstrapHooks *hooks, M3Error *err)
 	unload(db);
 	status = load(&b, err);
 	m3_log_set_close(b.set);
+	m3i_bootstrap_free_lists(&b);
 	m3_free(b.memory, b.dropped);
+	free_spare(db);
+	if (status == M3_FULL)
+		m3_error_detail(err, "What snapshots and commit logs hold does not fit into the buffer "
+						"arena, not even after blocks were written to disk.");
 	if (status != M3_OK)
 		unload(db);
 	conclude(&b, status, err);

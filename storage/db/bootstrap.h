@@ -24,9 +24,17 @@ typedef struct M3BootstrapHooks
 
 /*
  * Bootstraps a root in state NEW or FAILED, to READY or FAILED.  One process at a
- * time; M3_CONFLICT if another one is at it.  Calls env->yield where nothing
- * is held; if that jumps, the root stays BOOTSTRAPPING until
- * m3_bootstrap_reset.
+ * time; M3_CONFLICT if another one is at it.  Calls env->yield where no lock is
+ * held; if that jumps, the root stays BOOTSTRAPPING until m3_bootstrap_reset, and files
+ * may be left open if it was short of memory.
+ *
+ *   filesets   the volume of each block, and every series they hold; no point is read
+ *   snapshots  of the newest run, as compressed bytes
+ *   logs       from the first one that the snapshot does not cover; all if it is not whole
+ *
+ * Only what is within retention.  Damage costs what is damaged, is reported, and never ends
+ * a bootstrap; an arena too small does, M3_FULL, after blocks were flushed to make room.
+ * A TRUNCATE or DROP in a log voids what came before it, files too: m3_purge_run removes them.
  *
  * Torn and zero-filled log tails are cut; whole groups of transactions that did
  * not commit are dropped and recorded as such before the root is READY; then a new log is opened.

@@ -52,6 +52,32 @@ reserve_order(M3Commit *commit, size_t count, M3Error *err)
 	return M3_OK;
 }
 
+/* Leaves out the points that a void of their namespace has taken. */
+static M3Status
+drop_void_points(M3Commit *commit, uint64_t first, const M3PendingPoint **points,
+				 size_t *count, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	size_t		kept = 0;
+
+	if (*count > commit->kept_capacity)
+	{
+		m3_free(txn->memory, commit->kept);
+		commit->kept = m3_alloc(txn->memory, *count * sizeof(*commit->kept));
+		commit->kept_capacity = commit->kept == NULL ? 0 : *count;
+		if (commit->kept == NULL)
+			return m3_error(err, M3_NO_MEMORY, "out of memory for %zu points", *count);
+	}
+	for (size_t i = 0; i < *count; i++)
+	{
+		if (!m3i_txn_point_is_void(txn, &(*points)[i], first + i))
+			commit->kept[kept++] = (*points)[i];
+	}
+	*points = commit->kept;
+	*count = kept;
+	return M3_OK;
+}
+
 /* Calls fn for each piece of the points, in order, with order and starts made. */
 static M3Status
 for_each_piece(M3Commit *commit, PieceFn first, PieceFn second, M3Error *err)
@@ -62,11 +88,16 @@ for_each_piece(M3Commit *commit, PieceFn first, PieceFn second, M3Error *err)
 	for (;;)
 	{
 		const M3PendingPoint *points;
+		uint64_t	before = position;
 		size_t		count;
 
 		M3_TRY(m3i_pending_read(txn->pending, &position, &points, &count, err));
 		if (count == 0)
 			return M3_OK;
+		if (txn->void_count > 0)
+			M3_TRY(drop_void_points(commit, before, &points, &count, err));
+		if (count == 0)
+			continue;
 		M3_TRY(reserve_order(commit, count, err));
 		M3_TRY(m3i_order_points(points, count, txn->series_count, commit->order,
 								commit->starts, txn->memory, err));
@@ -81,6 +112,22 @@ static M3TimeUnit
 unit_of(const M3PendingPoint *point)
 {
 	return point->unit != M3_UNIT_NONE ? (M3TimeUnit) point->unit : m3_unit_of_time(point->time_ns);
+}
+
+static M3Status
+log_voids(M3Commit *commit, M3Error *err)
+{
+	const M3Txn *txn = commit->txn;
+
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		const M3TxnNamespace *ns = &txn->namespaces[i];
+
+		if (ns->batch_voids)
+			M3_TRY(m3_log_group_add_void(&commit->group, m3_slice(ns->name, ns->name_size),
+										 ns->batch_drops, err));
+	}
+	return M3_OK;
 }
 
 static M3Status
@@ -163,7 +210,7 @@ stage_series(M3Commit *commit, const M3PendingPoint *points, uint32_t number, M3
 			block_end_ns = block_start_ns + block_size_ns;
 		}
 		status = m3_series_write(db->arena, db->env, series, block_start_ns, &point,
-								 txn->sequence, commit->horizon, txn->memory, &ns->effect, err);
+								 txn->sequence, ns->horizon, txn->memory, &ns->effect, err);
 	}
 	db->env->unlock(db->env, lock);
 	return status;
@@ -180,31 +227,6 @@ stage_piece(M3Commit *commit, const M3PendingPoint *points, M3Error *err)
 	return M3_OK;
 }
 
-/* Visits the series of the batch under their stripe locks. */
-static void
-for_each_series(M3Txn *txn, bool take_back)
-{
-	M3Database *db = txn->db;
-
-	for (uint32_t s = 0; s < txn->series_count; s++)
-	{
-		M3Series   *series;
-		uint32_t	lock;
-
-		if (!txn->series[s].in_batch || txn->series[s].ref == 0)
-			continue;
-		series = m3_arena_at(db->arena, txn->series[s].ref);
-		lock = M3_LOCK_STRIPE + m3_series_stripe(series->hash);
-		db->env->lock(db->env, lock, M3_LOCK_EXCLUSIVE);
-		if (take_back)
-			(void) m3_series_take_back(db->arena, db->env, series, txn->sequence,
-									   txn->memory, NULL);
-		else
-			m3_series_kill(db->arena, series, txn->sequence);
-		db->env->unlock(db->env, lock);
-	}
-}
-
 /* --- under the root's WRITE lock ---------------------------------------- */
 
 static bool
@@ -219,6 +241,7 @@ build(M3Commit *commit, M3Slice *bytes, M3Error *err)
 	for (uint32_t s = 0; s < commit->txn->series_count; s++)
 		commit->txn->series[s].introduced = false;
 	M3_TRY(m3_log_group_begin(&commit->group, commit->options->full_xid, commit->now_ns, err));
+	M3_TRY(log_voids(commit, err));
 	M3_TRY(for_each_piece(commit, log_piece, NULL, err));
 	return m3_log_group_finish(&commit->group, bytes, err);
 }
@@ -234,6 +257,8 @@ stage_and_stream(M3Commit *commit, M3LogPosition *position, M3Error *err)
 	status = m3_log_group_begin_stream(&commit->group, commit->options->full_xid,
 									   commit->now_ns, commit->logged_count,
 									   m3_commitlog_stream_sink, commit->log, err);
+	if (status == M3_OK)
+		status = log_voids(commit, err);
 	if (status == M3_OK)
 		status = for_each_piece(commit, stage_piece, log_piece, err);
 	if (status == M3_OK)
@@ -259,6 +284,16 @@ stage_and_log(M3Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPositio
 	return m3_commitlog_append(commit->log, *bytes, commit->logged_count, position, err);
 }
 
+/* ROOT_WRITE held. */
+static void
+note_unflushed(const M3Txn *txn, const M3TxnNamespace *ns)
+{
+	M3NamespaceShared *shared = m3_arena_at(txn->db->arena, ns->ref);
+
+	if (shared->unflushed_log == M3_COMMITLOG_NO_INDEX)
+		shared->unflushed_log = txn->log_index;
+}
+
 static void
 note_logged(M3Commit *commit, const M3LogPosition *position)
 {
@@ -273,6 +308,13 @@ note_logged(M3Commit *commit, const M3LogPosition *position)
 		if (txn->series[s].introduced)
 			__atomic_store_n(&shared_series(commit, s)->metadata_log_index,
 							 position->log_index + 1, __ATOMIC_RELAXED);
+	}
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		const M3TxnNamespace *ns = &txn->namespaces[i];
+
+		if (ns->batch_min_ns <= ns->batch_max_ns && ns->options.writes_to_commitlog)
+			note_unflushed(txn, ns);
 	}
 }
 
@@ -293,6 +335,40 @@ count_merges(M3Txn *txn)
 	}
 }
 
+/*
+ * From here until the batch is published, or given up, what is settled of the namespaces it
+ * voids may go: nobody may leave out a point because the same is there already, nor
+ * the batch itself.  ROOT_WRITE held.
+ */
+static void
+announce_voids(M3Commit *commit)
+{
+	M3Txn	   *txn = commit->txn;
+
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+		M3NamespaceShared *shared = ns->ref == 0 ? NULL : m3_arena_at(txn->db->arena, ns->ref);
+
+		if (shared == NULL)
+			continue;
+		shared->voids_pending += ns->batch_voids;
+		ns->horizon = shared->voids_pending > 0 ? 0 : commit->horizon;
+	}
+}
+
+static void
+count_batch(M3Txn *txn)
+{
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+
+		if (ns->batch_min_ns <= ns->batch_max_ns)
+			m3i_batch_count(txn, ns, &ns->effect);
+	}
+}
+
 static M3Status
 commit_locked(M3Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPosition *position,
 			  M3Error *err)
@@ -304,10 +380,12 @@ commit_locked(M3Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPositio
 		M3_TRY(m3i_log_ready(commit->db, commit->log, err));
 	txn->sequence = m3i_batch_start(commit->db);
 	commit->horizon = m3i_horizon(commit->db);
+	announce_voids(commit);
 	status = stage_and_log(commit, bytes, built_for, position, err);
 	if (status != M3_OK)
 	{
-		for_each_series(txn, true);
+		m3i_batch_for_each_series(txn, true);
+		m3i_batch_retract_voids(txn);
 		m3i_batch_end(commit->db);
 		count_merges(txn);
 		return status;
@@ -316,26 +394,11 @@ commit_locked(M3Commit *commit, M3Slice *bytes, uint64_t built_for, M3LogPositio
 	txn->logged = false;
 	if (commit->logged_count > 0)
 		note_logged(commit, position);
+	count_batch(txn);
 	return M3_OK;
 }
 
-static void
-count_batch(M3Txn *txn)
-{
-	for (uint32_t i = 0; i < txn->namespace_count; i++)
-	{
-		M3TxnNamespace *ns = &txn->namespaces[i];
-		int64_t		size = ns->options.block_size_ns;
-
-		ns->counted = ns->batch_min_ns <= ns->batch_max_ns;
-		if (ns->counted)
-			m3i_namespace_count_write(txn->db, m3_arena_at(txn->db->arena, ns->ref), &ns->effect,
-									  m3_block_start(ns->batch_min_ns, size),
-									  m3_block_start(ns->batch_max_ns, size) + size);
-	}
-}
-
-/* Survey, build, commit; false in *done if a series has gone meanwhile. */
+/* Survey, build, commit; false in *done if a namespace or series has gone meanwhile. */
 static M3Status
 attempt(M3Commit *commit, M3LogPosition *position, bool *done, M3Error *err)
 {
@@ -345,6 +408,14 @@ attempt(M3Commit *commit, M3LogPosition *position, bool *done, M3Error *err)
 	M3Status	status = M3_OK;
 
 	M3_TRY(m3i_commit_survey(commit, err));
+	if (commit->is_empty)
+	{
+		commit->txn->sequence = 0;
+		commit->txn->staged = true;
+		commit->txn->logged = false;
+		*done = true;
+		return M3_OK;
+	}
 	M3_TRY(m3i_log_handle(commit->db, &commit->log, err));
 	built_for = m3_commitlog_active_index(commit->log);
 	if (commit->logged_count > 0 && fits_ahead(commit))
@@ -379,7 +450,6 @@ run(M3Commit *commit, M3Error *err)
 			return status;
 		}
 	}
-	count_batch(txn);
 	return M3_OK;
 }
 
@@ -391,7 +461,7 @@ m3_txn_prepare(M3Txn *txn, const M3CommitOptions *options, M3Error *err)
 
 	if (txn->staged)
 		return m3_error(err, M3_INVALID, "the batch is prepared already");
-	if (m3i_pending_count(txn->pending) == 0)
+	if (!m3_txn_has_work(txn))
 		return M3_OK;
 	M3_TRY(m3i_require_ready(txn->db, err));
 	commit.now_ns = txn->db->env->now_ns(txn->db->env);
@@ -403,77 +473,6 @@ m3_txn_prepare(M3Txn *txn, const M3CommitOptions *options, M3Error *err)
 	m3_log_group_free(&commit.group);
 	m3_free(txn->memory, commit.order);
 	m3_free(txn->memory, commit.starts);
+	m3_free(txn->memory, commit.kept);
 	return status;
-}
-
-/* --- after it ----------------------------------------------------------- */
-
-void
-m3_txn_publish(M3Txn *txn)
-{
-	if (!txn->staged)
-		return;
-	m3i_batch_end(txn->db);
-	__atomic_fetch_add(&txn->db->root->batches_committed, 1, __ATOMIC_RELAXED);
-	txn->staged = false;
-	for (uint32_t s = 0; s < txn->series_count; s++)
-		txn->series[s].created = false;
-}
-
-/* Tells a later bootstrap that the group did not commit. */
-static bool
-log_abort(M3Txn *txn)
-{
-	M3Database *db = txn->db;
-	M3Env	   *env = db->env;
-	M3LogMarker marker = {.kind = M3_LOG_MARKER_ABORT, .log_index = txn->log_index,
-	.offset = txn->log_offset};
-	uint64_t	lsn;
-	M3CommitLog *log;
-	M3Status	status;
-
-	if (m3i_log_handle(db, &log, NULL) != M3_OK)
-		return false;
-	env->lock(env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
-	status = m3i_log_marker(db, log, &marker, &lsn, NULL);
-	env->unlock(env, m3i_lock_write(db));
-	if (status == M3_OK && txn->synchronous)
-		status = m3_commitlog_sync(log, lsn, NULL);
-	return status == M3_OK;
-}
-
-/* Dead points are not counted, though they take room until a merge. */
-static void
-uncount_batch(M3Txn *txn)
-{
-	for (uint32_t i = 0; i < txn->namespace_count; i++)
-	{
-		M3TxnNamespace *ns = &txn->namespaces[i];
-
-		if (ns->counted)
-		{
-			M3NamespaceShared *shared = m3_arena_at(txn->db->arena, ns->ref);
-
-			__atomic_fetch_sub(&shared->point_count, (uint64_t) ns->effect.points,
-							   __ATOMIC_RELAXED);
-		}
-		ns->counted = false;
-	}
-}
-
-bool
-m3_txn_abort(M3Txn *txn)
-{
-	bool		logged = true;
-
-	if (!txn->staged)
-		return true;
-	for_each_series(txn, false);
-	uncount_batch(txn);
-	if (txn->logged)
-		logged = log_abort(txn);
-	m3i_batch_end(txn->db);
-	__atomic_fetch_add(&txn->db->root->batches_aborted, 1, __ATOMIC_RELAXED);
-	txn->staged = false;
-	return logged;
 }

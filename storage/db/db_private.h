@@ -13,12 +13,35 @@
 
 #include "storage/base/locks.h"
 #include "storage/buffer/series.h"
+#include "storage/db/block_cache.h"
 #include "storage/db/engine.h"
+#include "storage/db/jobs.h"
 #include "storage/db/maintain.h"
 #include "storage/db/namespace.h"
 #include "storage/log/commitlog.h"
 
-/* A namespace, in the arena.  Name and creation order never change. */
+/* A place in the commit logs. */
+typedef struct M3LogPlace
+{
+	uint64_t	log_index;
+	uint64_t	offset;			/* of a group's first chunk */
+} M3LogPlace;
+
+static inline bool
+m3i_place_before(M3LogPlace a, M3LogPlace b)
+{
+	return a.log_index != b.log_index ? a.log_index < b.log_index : a.offset < b.offset;
+}
+
+/*
+ * A namespace, in the arena.  Name and creation order never change.
+ *
+ * TRUNCATE and DROP void it: what was written before the place "purge" of the log is gone
+ * from memory at once, its files are removed by m3_purge_run, and then
+ * the registry says so ("floor").  A dropped one stays as a tombstone until the log of its
+ * floor has gone, so that no replay of that log can bring old files back; it may come
+ * back to life as another namespace of its name.
+ */
 typedef struct M3NamespaceShared
 {
 	M3Ref		next;			/* of its root, in order of creation; ROOT_NAMES */
@@ -31,26 +54,54 @@ typedef struct M3NamespaceShared
 	int64_t		end_ns;			/* end of the last such block; atomic */
 	uint64_t	point_count;	/* in buffers; atomic */
 	uint64_t	buffer_size;	/* bytes; atomic */
-	uint64_t	block_count;	/* atomic */
+	uint64_t	block_count;	/* (series, block start) pairs in buffers; atomic */
+	M3Ref		shards;			/* array of M3ShardShared by shard; ROOT_BLOCKS */
+	uint64_t	blocks_version; /* changes with every change of shards; ROOT_BLOCKS, atomic */
+	uint64_t	cleaned_version;	/* of the blocks that cleanup saw last, and how far
+									 * retention reached then; the maintaining process */
+	int64_t		cleaned_before_ns;
+	uint64_t	file_count;		/* blocks with a fileset; ROOT_BLOCKS, atomic */
+	uint64_t	file_size;		/* their bytes of data and index; ROOT_BLOCKS, atomic */
+	uint64_t	file_series;	/* their series, added up; ROOT_BLOCKS, atomic */
+	uint64_t	generation;		/* unlike any other's, also before TRUNCATE; ROOT_BLOCKS, atomic */
+	bool		dropped;		/* ROOT_NAMES, exclusive with ROOT_WRITE to change */
+	bool		purge_pending;	/* files from before purge are still there; ROOT_NAMES */
+	M3LogPlace	purge;			/* ROOT_NAMES */
+	M3LogPlace	floor;			/* entries of logs before it are void; ROOT_NAMES */
+	bool		in_snapshot;	/* the newest snapshot may hold what is in no fileset; the
+								 * maintaining process */
+	uint32_t	voids_pending;	/* batches prepared and not published that void it; ROOT_WRITE */
+	uint64_t	unflushed_log;	/* the first log that holds points which are in no fileset;
+								 * M3_COMMITLOG_NO_INDEX: none; ROOT_WRITE */
+	uint64_t	buried_mark;	/* once out of the list: when that was, see m3i_mark() */
 	uint32_t	name_size;
 	uint8_t		name[M3_NAMESPACE_NAME_MAX_SIZE + 1];
 } M3NamespaceShared;
 
 typedef struct M3RootShared
 {
-	uint32_t	id;				/* ENGINE; fixed once in use */
+	uint32_t	id;				/* ENGINE, and atomic; 0: free, its root was dropped */
 	uint32_t	state;			/* M3RootState; atomic, changed under ENGINE */
 	M3RootProgress progress;	/* changed by the bootstrapping process, under ENGINE */
 	M3RootOptions options;		/* ROOT_NAMES */
 	bool		has_options;	/* ROOT_NAMES */
 	M3Ref		first_namespace;	/* ROOT_NAMES */
 	M3Ref		last_namespace; /* ROOT_NAMES */
+	M3Ref		first_buried;	/* namespaces waiting to be freed; the maintaining process */
 	uint64_t	next_unique_index;	/* ROOT_NAMES */
 	M3Ref		first_unlinked; /* series waiting to be freed; ROOT_WRITE */
 	uint64_t	next_sequence;	/* ROOT_SEQUENCE; 0 is never given out */
 	uint64_t	batches_committed;	/* atomic */
 	uint64_t	batches_aborted;	/* atomic */
 	uint64_t	next_log_index; /* of the first log to open; set by bootstrap */
+	M3Ref		spare;			/* arena memory a bootstrap keeps back for a flush */
+	uint64_t	generations;	/* given out; atomic */
+	uint64_t	cleaned_snapshots;	/* taken when snapshots and logs were cleaned, plus 1; 0:
+									 * never; the maintaining process, as the next two */
+	uint64_t	cleaned_log_index;	/* the first log kept then */
+	uint64_t	first_log;		/* no log below it is left, as far as is known */
+	bool		registry_dirty; /* options changed that the registry has not; ROOT_NAMES */
+	M3RootJobs	jobs;			/* of the process that maintains the root; atomic */
 	M3CommitLogShared log;
 } M3RootShared;
 
@@ -61,7 +112,7 @@ typedef struct M3ProcessSlot
 	uint32_t	root;			/* number of the root the rest refers to */
 	uint32_t	padding;
 	uint64_t	batch_sequence; /* of the batch staged and not published; 0 none */
-	uint64_t	batch_log_index;	/* the log that holds it */
+	uint64_t	batch_log_index;	/* the log that holds it; UINT64_MAX: none */
 	uint64_t	snapshot_floor; /* no snapshot held hides a smaller sequence; 0 none */
 	uint64_t	txn_floor;		/* next sequence when its oldest transaction began; 0 none */
 } M3ProcessSlot;
@@ -71,6 +122,7 @@ typedef struct M3EngineShared
 	uint64_t	magic;
 	M3EngineConfig config;
 	uint64_t	arena_offset;
+	M3CacheShared cache;
 	uint32_t	root_count;		/* ENGINE, and atomic */
 	M3Stripe	stripes[M3_STRIPE_COUNT];
 	M3RootShared roots[M3_MAX_ROOTS];
@@ -95,10 +147,12 @@ struct M3Database
 	M3Env	   *env;
 	M3Arena    *arena;
 	M3RootShared *root;
+	uint32_t	id;				/* of the root, which may have been dropped since */
 	uint32_t	number;			/* of the root */
 	char	   *path;
 	M3CommitLog *log;			/* handle, made at first use */
 	M3CommitLogSettings log_settings;	/* what it reads */
+	struct M3FilesetCache *filesets;	/* open in this process, made at first use */
 	struct M3Snapshot *snapshots;	/* held by this process */
 	uint32_t	txn_count;		/* open in this process */
 };
@@ -127,10 +181,22 @@ m3i_lock_names(const M3Database *db)
 	return M3_LOCK_ROOT_NAMES + db->number;
 }
 
+static inline uint32_t
+m3i_lock_blocks(const M3Database *db)
+{
+	return M3_LOCK_ROOT_BLOCKS + db->number;
+}
+
 static inline M3ProcessSlot *
 m3i_slot(const M3Database *db)
 {
 	return &db->engine->shared->slots[db->engine->slot];
+}
+
+static inline uint64_t
+m3i_new_generation(const M3Database *db)
+{
+	return __atomic_add_fetch(&db->root->generations, 1, __ATOMIC_RELAXED);
 }
 
 static inline M3Stripe *
@@ -142,6 +208,7 @@ m3i_stripe(const M3Database *db, uint32_t hash)
 /* in engine.c */
 extern void m3i_root_set_state(M3Database *db, M3RootState state);
 extern M3Status m3i_require_ready(const M3Database *db, M3Error *err);
+extern void m3i_database_close(M3Engine *engine, uint32_t number);	/* this process's handle */
 
 /* in snapshot.c */
 /* Everything below is published, or dead, for every snapshot there is or will be. */
@@ -164,7 +231,8 @@ extern uint64_t m3i_oldest(M3Database *db);
 
 /* in namespace.c */
 extern bool m3i_options_equal(const M3NamespaceOptions *a, const M3NamespaceOptions *b);
-extern M3Ref m3i_namespace_find(M3Database *db, M3Slice name);	/* takes ROOT_NAMES */
+extern M3Ref m3i_namespace_find(M3Database *db, M3Slice name);	/* takes ROOT_NAMES; dropped
+																 * ones are not found */
 extern M3Status m3i_namespace_ensure(M3Database *db, M3Slice name,
 									 const M3NamespaceOptions *options,
 									 const M3RootOptions *root_options,
@@ -181,6 +249,25 @@ extern void m3i_namespace_count_write(M3Database *db, M3NamespaceShared *ns,
 									  int64_t first_block_ns, int64_t end_ns);
 extern void m3i_namespaces_drop(M3Database *db);
 
+/* in namespace_void.c */
+/*
+ * TRUNCATE or DROP at commit: all points of batches below sequence, and all blocks on disk, are
+ * gone for everybody at once; files go later, see M3NamespaceShared.  place is
+ * that of the group that says so.  A dropped namespace is not found any more.
+ * ROOT_WRITE held exclusive.  Cannot fail.
+ */
+extern void m3i_namespace_void(M3Database *db, M3Ref ref, uint64_t sequence,
+							   M3LogPlace place, bool dropped);
+/* ALTER at commit: new options in force, the registry to be written by m3_purge_run.  The block
+ * size is left as it is if the namespace has data.  Cannot fail. */
+extern void m3i_namespace_alter(M3Database *db, M3Ref ref, const M3NamespaceOptions *options);
+/* Whether it has points in buffers or blocks on disk. */
+extern bool m3i_namespace_has_data(const M3Database *db, M3Ref ref);
+/* Takes dropped namespaces whose files are gone and whose floor is below first_log (the first
+ * log there is) out of the list and the registry, to be freed when nobody can know them any
+ * more.  No lock held; by the process that maintains the root. */
+extern M3Status m3i_namespaces_bury(M3Database *db, uint64_t first_log, M3Error *err);
+
 /* in series_list.c */
 /* The series, made if need be, with its number and place in the namespace's list.
  * M3_CONFLICT if it has other tags; *created says whether it is new. */
@@ -189,12 +276,19 @@ extern M3Status m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice i
 								  M3Error *err);
 extern M3Status m3i_series_check_tags(M3Slice id, M3Slice stored, M3Slice wanted,
 									  M3Error *err);
+/* Copies part of the namespace's list of series, holes included; 0 at its end. */
+#define M3_SERIES_CHUNK 512u
+extern uint32_t m3i_series_chunk(M3Database *db, const M3NamespaceShared *ns, uint32_t first,
+								 M3Ref list[M3_SERIES_CHUNK]);
 /*
- * Takes a series that holds nothing out of its namespace; false if it holds something.
+ * Takes a series that holds nothing, and is in no fileset, out of its namespace; false if not.
  * Its memory stays until m3i_series_reclaim finds that everybody who may have found the series
  * is done, that is, began after mark (m3i_mark()).  ROOT_WRITE held.
  */
 extern bool m3i_series_unlink_empty(M3Database *db, M3Ref ref, uint64_t mark);
+/* The same for one that may be in filesets of blocks that start before first_retained_ns only. */
+extern bool m3i_series_unlink_expired(M3Database *db, M3Ref ref, int64_t first_retained_ns,
+									  uint64_t mark);
 extern void m3i_series_reclaim(M3Database *db);
 
 /* in registry.c */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/db/fileset_cache.h"
+
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
 #endif
@@ -85,6 +87,7 @@ close_database(M3Database *db)
 	M3Memory   *memory = db->engine->memory;
 
 	m3i_snapshots_drop(db);
+	m3i_fileset_cache_free(db->filesets);
 	if (db->log != NULL)
 		m3_commitlog_detach(db->log);
 	m3_free(memory, db->path);
@@ -111,56 +114,89 @@ m3_engine_arena_stats(M3Engine *engine, M3ArenaStats *stats)
 	m3_arena_stats(engine->arena, engine->env, stats);
 }
 
+/* The number of a root; M3_MAX_ROOTS if it is not known. */
+static uint32_t
+find_root(M3Engine *engine, uint32_t root_id)
+{
+	M3EngineShared *shared = engine->shared;
+	uint32_t	count = __atomic_load_n(&shared->root_count, __ATOMIC_ACQUIRE);
+
+	for (uint32_t number = 0; number < count; number++)
+	{
+		if (__atomic_load_n(&shared->roots[number].id, __ATOMIC_ACQUIRE) == root_id)
+			return number;
+	}
+	return M3_MAX_ROOTS;
+}
+
+/* Generations go on counting, for the cache may still hold blocks of the root that was
+ * there before. */
+static void
+init_root(M3RootShared *root, uint32_t root_id)
+{
+	uint64_t	generations = root->generations;
+
+	memset(root, 0, sizeof(*root));
+	root->generations = generations;
+	root->state = M3_ROOT_NEW;
+	root->next_sequence = 1;
+	root->next_unique_index = 1;
+	__atomic_store_n(&root->id, root_id, __ATOMIC_RELEASE);
+}
+
 /* The number of a root, made known if it was not.  M3_MAX_ROOTS when full. */
 static uint32_t
 find_or_add_root(M3Engine *engine, uint32_t root_id)
 {
 	M3EngineShared *shared = engine->shared;
 	M3Env	   *env = engine->env;
-	uint32_t	count = __atomic_load_n(&shared->root_count, __ATOMIC_ACQUIRE);
 	uint32_t	number;
 
-	for (number = 0; number < count; number++)
-	{
-		if (shared->roots[number].id == root_id)
-			return number;
-	}
+	number = find_root(engine, root_id);
+	if (number < M3_MAX_ROOTS)
+		return number;
 	env->lock(env, M3_LOCK_ENGINE, M3_LOCK_EXCLUSIVE);
-	for (number = 0; number < shared->root_count; number++)
+	number = find_root(engine, root_id);
+	if (number == M3_MAX_ROOTS)
 	{
-		if (shared->roots[number].id == root_id)
-			break;
-	}
-	if (number == shared->root_count && number < M3_MAX_ROOTS)
-	{
-		M3RootShared *root = &shared->roots[number];
-
-		memset(root, 0, sizeof(*root));
-		root->id = root_id;
-		root->state = M3_ROOT_NEW;
-		root->next_sequence = 1;
-		root->next_unique_index = 1;
-		__atomic_store_n(&shared->root_count, number + 1, __ATOMIC_RELEASE);
+		/* 0 is a place that was given up */
+		for (number = 0; number < shared->root_count; number++)
+		{
+			if (shared->roots[number].id == 0)
+				break;
+		}
+		if (number < M3_MAX_ROOTS)
+			init_root(&shared->roots[number], root_id);
+		if (number == shared->root_count && number < M3_MAX_ROOTS)
+			__atomic_store_n(&shared->root_count, number + 1, __ATOMIC_RELEASE);
 	}
 	env->unlock(env, M3_LOCK_ENGINE);
 	return number;
 }
 
-M3Status
-m3_database_open(M3Engine *engine, uint32_t root_id, M3Database **result, M3Error *err)
+void
+m3i_database_close(M3Engine *engine, uint32_t number)
 {
-	uint32_t	number = find_or_add_root(engine, root_id);
-	size_t		path_size = strlen(engine->data_directory) + 16;
-	M3Database *db;
-
-	if (number == M3_MAX_ROOTS)
-		return m3_error(err, M3_UNSUPPORTED, "the engine already serves %u databases, its limit",
-						M3_MAX_ROOTS);
 	if (engine->databases[number] != NULL)
+		close_database(engine->databases[number]);
+	engine->databases[number] = NULL;
+}
+
+/* This process's handle on the root with that number. */
+static M3Status
+make_handle(M3Engine *engine, uint32_t number, uint32_t root_id, M3Database **result,
+			M3Error *err)
+{
+	size_t		path_size = strlen(engine->data_directory) + 16;
+	M3Database *db = engine->databases[number];
+
+	if (db != NULL && db->id == root_id)
 	{
-		*result = engine->databases[number];
+		*result = db;
 		return M3_OK;
 	}
+	/* of a root that was dropped */
+	m3i_database_close(engine, number);
 	db = m3_alloc(engine->memory, sizeof(*db));
 	if (db == NULL)
 		return m3_error(err, M3_NO_MEMORY, "out of memory");
@@ -168,6 +204,7 @@ m3_database_open(M3Engine *engine, uint32_t root_id, M3Database **result, M3Erro
 	db->engine = engine;
 	db->env = engine->env;
 	db->arena = engine->arena;
+	db->id = root_id;
 	db->number = number;
 	db->root = &engine->shared->roots[number];
 	db->path = m3_alloc(engine->memory, path_size);
@@ -180,6 +217,27 @@ m3_database_open(M3Engine *engine, uint32_t root_id, M3Database **result, M3Erro
 	engine->databases[number] = db;
 	*result = db;
 	return M3_OK;
+}
+
+M3Status
+m3_database_open(M3Engine *engine, uint32_t root_id, M3Database **result, M3Error *err)
+{
+	uint32_t	number = root_id == 0 ? M3_MAX_ROOTS : find_or_add_root(engine, root_id);
+
+	if (number == M3_MAX_ROOTS)
+		return m3_error(err, M3_UNSUPPORTED, "the engine already serves %u databases, its limit",
+						M3_MAX_ROOTS);
+	return make_handle(engine, number, root_id, result, err);
+}
+
+M3Status
+m3_database_find(M3Engine *engine, uint32_t root_id, M3Database **result, M3Error *err)
+{
+	uint32_t	number = root_id == 0 ? M3_MAX_ROOTS : find_root(engine, root_id);
+
+	if (number == M3_MAX_ROOTS)
+		return m3_error(err, M3_NOT_FOUND, "database %u is not known", root_id);
+	return make_handle(engine, number, root_id, result, err);
 }
 
 M3RootState
@@ -217,17 +275,40 @@ m3_database_progress(const M3Database *db, M3RootProgress *progress)
 uint32_t
 m3_database_id(const M3Database *db)
 {
-	return db->root->id;
+	return db->id;
+}
+
+bool
+m3_root_options(M3Database *db, M3RootOptions *options)
+{
+	M3Env	   *env = db->env;
+	bool		has_options;
+
+	env->lock(env, m3i_lock_names(db), M3_LOCK_SHARED);
+	has_options = db->root->has_options;
+	if (has_options)
+		*options = db->root->options;
+	env->unlock(env, m3i_lock_names(db));
+	return has_options;
 }
 
 size_t
 m3_engine_roots(M3Engine *engine, uint32_t *root_ids, size_t capacity)
 {
 	uint32_t	count = __atomic_load_n(&engine->shared->root_count, __ATOMIC_ACQUIRE);
+	size_t		found = 0;
 
-	for (uint32_t i = 0; i < count && i < capacity; i++)
-		root_ids[i] = engine->shared->roots[i].id;
-	return count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		uint32_t	id = __atomic_load_n(&engine->shared->roots[i].id, __ATOMIC_ACQUIRE);
+
+		if (id == 0)
+			continue;
+		if (found < capacity)
+			root_ids[found] = id;
+		found++;
+	}
+	return found;
 }
 
 static M3Status

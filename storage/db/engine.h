@@ -40,6 +40,7 @@ typedef struct M3EngineSettings
 	uint64_t	log_max_size;	/* bytes after which a log is rotated */
 	uint64_t	log_preallocate_size;	/* bytes of zeros ahead of the writers */
 	uint64_t	txn_memory_size;	/* bytes a transaction keeps before it spills */
+	uint64_t	cache_size;		/* bytes of arena the block cache may take; 0: none */
 } M3EngineSettings;
 
 /* Bytes of arena an engine needs before it holds anything. */
@@ -65,6 +66,21 @@ extern M3Status m3_engine_attach(void *base, M3Env *env, M3Memory *memory,
 extern void m3_engine_detach(M3Engine *engine);
 
 extern void m3_engine_arena_stats(M3Engine *engine, M3ArenaStats *stats);
+
+/* The cache of blocks read from filesets, of all roots; counts since the start. */
+typedef struct M3CacheStats
+{
+	uint64_t	entries;
+	uint64_t	bytes;			/* of arena */
+	uint64_t	hits;
+	uint64_t	misses;
+	uint64_t	inserted;
+	uint64_t	evicted;		/* to make room, for age, or replaced by another volume */
+} M3CacheStats;
+
+extern void m3_cache_stats(M3Engine *engine, M3CacheStats *stats);
+/* Drops entries until size bytes of arena are given back or nothing is left; returns how many. */
+extern uint64_t m3_cache_shrink(M3Engine *engine, uint64_t size);
 
 typedef enum M3RootState
 {
@@ -99,9 +115,25 @@ typedef struct M3RootProgress
 extern M3Status m3_database_open(M3Engine *engine, uint32_t root_id,
 								 M3Database **db, M3Error *err);
 
+/* The same, but M3_NOT_FOUND for a root the engine does not know. */
+extern M3Status m3_database_find(M3Engine *engine, uint32_t root_id,
+								 M3Database **db, M3Error *err);
+
 extern M3RootState m3_database_state(const M3Database *db);
 extern void m3_database_progress(const M3Database *db, M3RootProgress *progress);
 extern uint32_t m3_database_id(const M3Database *db);
+
+/*
+ * Forgets a root and removes its files.  By the process that maintains it, when
+ * nobody else uses it; its own handle on the root is void afterwards, others' are as soon as
+ * their place is given to another root.  The directory is renamed first, so that a crash leaves
+ * all of it or none; m3_engine_sweep removes what was left of it.  Fine if there is no such root.
+ */
+extern M3Status m3_root_drop(M3Engine *engine, uint32_t root_id, M3Error *err);
+
+/* Removes what m3_root_drop did not finish.  At the start of the process that maintains
+ * the roots. */
+extern M3Status m3_engine_sweep(M3Engine *engine, M3Error *err);
 
 /* Ids of the roots known, up to capacity; returns how many there are. */
 extern size_t m3_engine_roots(M3Engine *engine, uint32_t *root_ids, size_t capacity);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "storage/base/time.h"
-#include "storage/db/db_private.h"
+#include "storage/db/blocks.h"
 #include "storage/ident/tags.h"
 #include "storage/log/group.h"
 
@@ -135,7 +135,7 @@ namespace_at(const M3Database *db, M3Ref ref)
 	return m3_arena_at(db->arena, ref);
 }
 
-/* ROOT_NAMES held. */
+/* ROOT_NAMES held.  Finds dropped ones as well. */
 static M3Ref
 find_locked(const M3Database *db, M3Slice name)
 {
@@ -156,6 +156,8 @@ m3i_namespace_find(M3Database *db, M3Slice name)
 
 	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 	ref = find_locked(db, name);
+	if (ref != 0 && namespace_at(db, ref)->dropped)
+		ref = 0;
 	db->env->unlock(db->env, m3i_lock_names(db));
 	return ref;
 }
@@ -175,7 +177,8 @@ check_locked(const M3Database *db, M3Slice name, M3Ref ref, const M3NamespaceOpt
 						root_options->shard_count, root_options->hash_seed);
 		return M3_CONFLICT;
 	}
-	if (ref != 0 && namespace_at(db, ref)->options.block_size_ns != options->block_size_ns)
+	if (ref != 0 && namespace_at(db, ref)->options.block_size_ns != options->block_size_ns &&
+		m3i_namespace_has_data(db, ref))
 	{
 		(void) m3_error(err, M3_CONFLICT, "block_size of namespace \"%.*s\" cannot be changed",
 						(int) name.size, (const char *) name.data);
@@ -215,6 +218,8 @@ m3i_namespace_add(M3Database *db, M3Slice name, const M3NamespaceOptions *option
 	ns->options = *options;
 	ns->first_block_ns = INT64_MAX;
 	ns->end_ns = INT64_MIN;
+	ns->generation = m3i_new_generation(db);
+	ns->unflushed_log = M3_COMMITLOG_NO_INDEX;
 	ns->name_size = (uint32_t) name.size;
 	memcpy(ns->name, name.data, name.size);
 	if (db->root->last_namespace != 0)
@@ -238,7 +243,14 @@ remove_last(M3Database *db, M3Ref before)
 		db->root->first_namespace = 0;
 }
 
-/* ROOT_NAMES held exclusive. */
+/* Whether the namespace is there and has these options. */
+static bool
+is_current(const M3NamespaceShared *ns, const M3NamespaceOptions *options)
+{
+	return !ns->dropped && m3i_options_equal(&ns->options, options);
+}
+
+/* ROOT_NAMES held exclusive.  A dropped namespace comes back to life, empty. */
 static M3Status
 ensure_locked(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
 			  const M3RootOptions *root_options, M3Ref *result, M3Error *err)
@@ -248,13 +260,14 @@ ensure_locked(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
 	M3RootOptions had_root = root->options;
 	bool		had_options = root->has_options;
 	M3NamespaceOptions had;
+	bool		was_dropped;
 	M3Ref		ref = find_locked(db, name);
 	bool		added = ref == 0;
 	M3Status	status;
 
 	M3_TRY(check_locked(db, name, ref, options, root_options, err));
 	*result = ref;
-	if (!added && m3i_options_equal(&namespace_at(db, ref)->options, options))
+	if (!added && is_current(namespace_at(db, ref), options))
 		return M3_OK;
 
 	root->options = *root_options;
@@ -262,7 +275,9 @@ ensure_locked(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
 	if (added)
 		M3_TRY(m3i_namespace_add(db, name, options, &ref, err));
 	had = namespace_at(db, ref)->options;
+	was_dropped = namespace_at(db, ref)->dropped;
 	namespace_at(db, ref)->options = *options;
+	namespace_at(db, ref)->dropped = false;
 	status = m3i_registry_write(db, err);
 	if (status == M3_OK)
 		*result = ref;
@@ -271,7 +286,10 @@ ensure_locked(M3Database *db, M3Slice name, const M3NamespaceOptions *options,
 		if (added)
 			remove_last(db, last);
 		else
+		{
 			namespace_at(db, ref)->options = had;
+			namespace_at(db, ref)->dropped = was_dropped;
+		}
 		root->options = had_root;
 		root->has_options = had_options;
 	}
@@ -287,8 +305,7 @@ m3i_namespace_ensure(M3Database *db, M3Slice name, const M3NamespaceOptions *opt
 	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 	*ref = find_locked(db, name);
 	status = check_locked(db, name, *ref, options, root_options, err);
-	if (status == M3_OK && *ref != 0 &&
-		m3i_options_equal(&namespace_at(db, *ref)->options, options))
+	if (status == M3_OK && *ref != 0 && is_current(namespace_at(db, *ref), options))
 	{
 		db->env->unlock(db->env, m3i_lock_names(db));
 		return M3_OK;
@@ -352,10 +369,19 @@ m3i_namespaces_drop(M3Database *db)
 			m3_arena_free(db->arena, env, series[i]);
 		}
 		m3_arena_free(db->arena, env, ns->series);
+		m3i_blocks_free(db, ns);
 		root->first_namespace = ns->next;
 		m3_arena_free(db->arena, env, ref);
 	}
 	root->last_namespace = 0;
+	while (root->first_buried != 0)
+	{
+		M3Ref		ref = root->first_buried;
+
+		root->first_buried = namespace_at(db, ref)->next;
+		m3_arena_free(db->arena, env, namespace_at(db, ref)->series);
+		m3_arena_free(db->arena, env, ref);
+	}
 	root->has_options = false;
 }
 
@@ -372,6 +398,9 @@ fill_info(const M3NamespaceShared *ns, M3NamespaceInfo *info)
 	info->point_count = __atomic_load_n(&ns->point_count, __ATOMIC_RELAXED);
 	info->buffer_size = __atomic_load_n(&ns->buffer_size, __ATOMIC_RELAXED);
 	info->block_count = __atomic_load_n(&ns->block_count, __ATOMIC_RELAXED);
+	info->file_count = __atomic_load_n(&ns->file_count, __ATOMIC_RELAXED);
+	info->file_size = __atomic_load_n(&ns->file_size, __ATOMIC_RELAXED);
+	info->file_series = __atomic_load_n(&ns->file_series, __ATOMIC_RELAXED);
 }
 
 M3Status
@@ -382,6 +411,8 @@ m3_namespace_info(M3Database *db, M3Slice name, M3NamespaceInfo *info, M3Error *
 	M3_TRY(m3i_require_ready(db, err));
 	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 	ref = find_locked(db, name);
+	if (ref != 0 && namespace_at(db, ref)->dropped)
+		ref = 0;
 	if (ref != 0)
 		fill_info(namespace_at(db, ref), info);
 	db->env->unlock(db->env, m3i_lock_names(db));
@@ -411,6 +442,8 @@ m3_namespaces(M3Database *db, M3NamespaceFn fn, void *context, M3Error *err)
 		db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 		for (M3Ref ref = db->root->first_namespace; ref != 0; ref = namespace_at(db, ref)->next)
 		{
+			if (namespace_at(db, ref)->dropped)
+				continue;
 			if (count < capacity)
 				fill_info(namespace_at(db, ref), &infos[count]);
 			count++;

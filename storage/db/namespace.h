@@ -69,11 +69,17 @@ typedef struct M3NamespaceInfo
 	uint64_t	point_count;	/* in buffers, before merging duplicates */
 	uint64_t	buffer_size;	/* bytes of compressed points in buffers */
 	uint64_t	block_count;	/* (series, block start) pairs in buffers */
+	uint64_t	file_count;		/* (shard, block start) pairs on disk */
+	uint64_t	file_size;		/* bytes of their data and index */
+	uint64_t	file_series;	/* their series, added up */
 } M3NamespaceInfo;
 
 /* M3_NOT_FOUND when nothing was ever written to it.  Counts are current. */
 extern M3Status m3_namespace_info(M3Database *db, M3Slice name,
 								  M3NamespaceInfo *info, M3Error *err);
+
+/* The options a root was given with its first namespace; false while it has none. */
+extern bool m3_root_options(M3Database *db, M3RootOptions *options);
 
 /* All of them, one call each, in order of creation, no lock held during the call. */
 typedef void (*M3NamespaceFn) (void *context, const M3NamespaceInfo *info);

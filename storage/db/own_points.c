@@ -42,6 +42,7 @@ filter(M3OwnPoints *own, uint32_t namespace_number, int64_t start_ns, int64_t en
 	for (;;)
 	{
 		const M3PendingPoint *points;
+		uint64_t	first = position;
 		size_t		count;
 
 		txn->db->env->yield(txn->db->env);
@@ -52,7 +53,8 @@ filter(M3OwnPoints *own, uint32_t namespace_number, int64_t start_ns, int64_t en
 		{
 			if (txn->series[points[i].series].namespace_number == namespace_number &&
 				points[i].time_ns >= start_ns && points[i].time_ns < end_ns &&
-				is_written_before(&points[i], command))
+				is_written_before(&points[i], command) &&
+				!m3i_txn_point_is_void(txn, &points[i], first + i))
 				M3_TRY(keep(own, &points[i], memory, err));
 		}
 	}

@@ -1,51 +1,54 @@
 /*
- * Reads the points of one series, block by block.
+ * Reads the points of one series, block by block: what the buffers hold, over what the block's
+ * fileset holds, under the transaction's own.
  *
  * Under the stripe's lock a reader only copies: the list of block starts when a
  * series is opened, and a block's compressed streams with what it may see of them
- * when its turn comes.  Room is made before the lock is taken; if the block has
- * grown meanwhile, once more.
+ * when its turn comes.
+ *
+ * Buffers come first and the table of blocks after them, for the list as well as for a block.  A
+ * flush goes the other way: it puts a volume into the table before it takes what the volume holds
+ * out of the buffers.  So what the reader no longer found in a buffer it finds in the
+ * table, and what it meets twice is the same point.
+ *
+ * Files hold settled points only: those which every snapshot sees.  So what a volume has beyond an
+ * earlier one was in the buffers, and seen, as long as it was not in the table; the
+ * copy of the buffers stays good however often the volume is looked up again, and it may always
+ * go over the volume.
  */
 #include <string.h>
 
+#include "storage/buffer/copy.h"
 #include "storage/db/scan_private.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
 #endif
 
-/* A copied stream: where its bytes and flips lie in the reader's buffers. */
-typedef struct CopiedStream
-{
-	size_t		offset;
-	size_t		size;
-	uint32_t	limit;			/* points to decode */
-	size_t		first_flip;
-	size_t		flip_count;
-} CopiedStream;
-
 struct M3Reader
 {
 	M3Scan	   *scan;
 	const M3ScanSeries *series;
+	const M3Series *shared;		/* NULL: own points only */
 	int64_t    *blocks;			/* starts, ascending */
 	size_t		block_count;
 	size_t		block_capacity;
 	size_t		next_block;
 
-	uint8_t    *bytes;
-	size_t		bytes_capacity;
-	CopiedStream *streams;
-	size_t		stream_count;
-	size_t		stream_capacity;
-	uint32_t   *flips;
-	size_t		flip_capacity;
+	M3Copy		copy;
+	M3FileBlock file;
 
 	M3Points	result;
-	M3Points	one;
+	M3Points	own;
 	M3Points	merged;
-	M3Points	kept;			/* holds annotations until the next block */
 };
+
+/* The blocks whose fileset may hold the series; none if first is above last. */
+typedef struct FileRange
+{
+	int64_t		first_ns;
+	int64_t		last_ns;
+} FileRange;
 
 M3Status
 m3_reader_create(M3Scan *scan, M3Reader **result, M3Error *err)
@@ -56,10 +59,10 @@ m3_reader_create(M3Scan *scan, M3Reader **result, M3Error *err)
 		return m3_error(err, M3_NO_MEMORY, "out of memory");
 	memset(reader, 0, sizeof(*reader));
 	reader->scan = scan;
+	m3_copy_init(&reader->copy, scan->memory, scan->with_annotations);
 	m3_points_init(&reader->result, scan->memory, scan->with_annotations);
-	m3_points_init(&reader->one, scan->memory, scan->with_annotations);
+	m3_points_init(&reader->own, scan->memory, scan->with_annotations);
 	m3_points_init(&reader->merged, scan->memory, scan->with_annotations);
-	m3_points_init(&reader->kept, scan->memory, scan->with_annotations);
 	*result = reader;
 	return M3_OK;
 }
@@ -72,44 +75,55 @@ m3_reader_free(M3Reader *reader)
 	if (reader == NULL)
 		return;
 	memory = reader->scan->memory;
+	m3_copy_free(&reader->copy);
 	m3_points_free(&reader->result);
-	m3_points_free(&reader->one);
+	m3_points_free(&reader->own);
 	m3_points_free(&reader->merged);
-	m3_points_free(&reader->kept);
 	m3_free(memory, reader->blocks);
-	m3_free(memory, reader->bytes);
-	m3_free(memory, reader->streams);
-	m3_free(memory, reader->flips);
+	m3_free(memory, reader->file.cached);
 	m3_free(memory, reader);
 }
 
-static M3Status
-grow(M3Memory *memory, void **array, size_t *capacity, size_t need, size_t width, M3Error *err)
+static uint32_t
+stripe_lock(const M3Series *series)
 {
-	void	   *grown;
-
-	if (need <= *capacity)
-		return M3_OK;
-	need += need / 4 + 16;
-	grown = m3_resize(memory, *array, need * width);
-	if (grown == NULL)
-		return m3_error(err, M3_NO_MEMORY, "out of memory to read a block");
-	*array = grown;
-	*capacity = need;
-	return M3_OK;
+	return M3_LOCK_STRIPE + m3_series_stripe(series->hash);
 }
 
 /* --- which blocks ------------------------------------------------------- */
 
 static M3Status
-list_shared_blocks(M3Reader *reader, M3Error *err)
+reserve_blocks(M3Reader *reader, size_t need, M3Error *err)
+{
+	int64_t    *grown;
+
+	if (need <= reader->block_capacity)
+		return M3_OK;
+	need += need / 4 + 16;
+	grown = m3_resize(reader->scan->memory, reader->blocks, need * sizeof(*grown));
+	if (grown == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory for a list of %zu blocks", need);
+	reader->blocks = grown;
+	reader->block_capacity = need;
+	return M3_OK;
+}
+
+/* No block that starts before it reaches into the range: that which holds the range's start
+ * begins after start - block size. */
+static int64_t
+first_start_ns(const M3Scan *scan)
+{
+	return scan->start_ns > INT64_MIN + scan->block_size_ns ?
+		scan->start_ns - scan->block_size_ns + 1 : INT64_MIN;
+}
+
+static M3Status
+list_buckets(M3Reader *reader, FileRange *files, M3Error *err)
 {
 	M3Scan	   *scan = reader->scan;
 	M3Database *db = scan->db;
-	const M3Series *series = m3_arena_at(db->arena, reader->series->ref);
-	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(series->hash);
-	int64_t		first_ns = scan->start_ns > INT64_MIN + scan->block_size_ns ?
-		scan->start_ns - scan->block_size_ns : INT64_MIN;
+	const M3Series *series = reader->shared;
+	uint32_t	lock = stripe_lock(series);
 
 	for (;;)
 	{
@@ -117,32 +131,72 @@ list_shared_blocks(M3Reader *reader, M3Error *err)
 		uint32_t	first;
 		uint32_t	end;
 		size_t		count;
+		bool		fits;
 
 		db->env->lock(db->env, lock, M3_LOCK_SHARED);
 		buckets = m3_series_buckets(db->arena, series);
-		/* the block that holds start begins after start - block size */
-		first = m3_series_lower_bound(db->arena, series, first_ns);
-		if (first < series->bucket_count && buckets[first].start_ns == first_ns &&
-			first_ns != INT64_MIN)
-			first++;
+		first = m3_series_lower_bound(db->arena, series, first_start_ns(scan));
 		end = m3_series_lower_bound(db->arena, series, scan->end_ns);
 		count = end > first ? end - first : 0;
-		if (count <= reader->block_capacity)
+		fits = count <= reader->block_capacity;
+		if (fits)
 		{
 			for (size_t i = 0; i < count; i++)
 				reader->blocks[i] = buckets[first + i].start_ns;
 			reader->block_count = count;
 			scan->stats.blocks_skipped += series->bucket_count - count;
-			db->env->unlock(db->env, lock);
-			return M3_OK;
+			files->first_ns = series->first_file_ns;
+			files->last_ns = series->last_file_ns;
 		}
 		db->env->unlock(db->env, lock);
-		M3_TRY(grow(scan->memory, (void **) &reader->blocks, &reader->block_capacity, count,
-					sizeof(int64_t), err));
+		if (fits)
+			return M3_OK;
+		M3_TRY(reserve_blocks(reader, count, err));
 	}
 }
 
-/* Adds the blocks that only the transaction has written to; both lists ascend. */
+/* Adds a block unless it is there.  *at is 0 before the first of several, which ascend. */
+static M3Status
+add_block(M3Reader *reader, int64_t start_ns, size_t *at, M3Error *err)
+{
+	while (*at < reader->block_count && reader->blocks[*at] < start_ns)
+		(*at)++;
+	if (*at < reader->block_count && reader->blocks[*at] == start_ns)
+		return M3_OK;
+	M3_TRY(reserve_blocks(reader, reader->block_count + 1, err));
+	memmove(&reader->blocks[*at + 1], &reader->blocks[*at],
+			(reader->block_count - *at) * sizeof(int64_t));
+	reader->blocks[*at] = start_ns;
+	reader->block_count++;
+	return M3_OK;
+}
+
+static M3Status
+add_file_blocks(M3Reader *reader, const FileRange *files, M3Error *err)
+{
+	M3Scan	   *scan = reader->scan;
+	int64_t		first_ns = first_start_ns(scan);
+	const M3BlockList *list = NULL;
+	size_t		at = 0;
+
+	if (files->first_ns > files->last_ns)
+		return M3_OK;
+	M3_TRY(m3i_scan_blocks(scan, reader->shared->shard, &list, err));
+	for (size_t i = 0; i < list->count; i++)
+	{
+		int64_t		start_ns = list->blocks[i].start_ns;
+
+		if (start_ns < files->first_ns || start_ns > files->last_ns)
+			continue;
+		if (start_ns >= first_ns && start_ns < scan->end_ns)
+			M3_TRY(add_block(reader, start_ns, &at, err));
+		else
+			scan->stats.blocks_skipped++;
+	}
+	return M3_OK;
+}
+
+/* Adds the blocks that only the transaction has written to. */
 static M3Status
 add_own_blocks(M3Reader *reader, M3Error *err)
 {
@@ -158,16 +212,7 @@ add_own_blocks(M3Reader *reader, M3Error *err)
 		if (start_ns == last_ns)
 			continue;
 		last_ns = start_ns;
-		while (at < reader->block_count && reader->blocks[at] < start_ns)
-			at++;
-		if (at < reader->block_count && reader->blocks[at] == start_ns)
-			continue;
-		M3_TRY(grow(scan->memory, (void **) &reader->blocks, &reader->block_capacity,
-					reader->block_count + 1, sizeof(int64_t), err));
-		memmove(&reader->blocks[at + 1], &reader->blocks[at],
-				(reader->block_count - at) * sizeof(int64_t));
-		reader->blocks[at] = start_ns;
-		reader->block_count++;
+		M3_TRY(add_block(reader, start_ns, &at, err));
 	}
 	return M3_OK;
 }
@@ -175,41 +220,26 @@ add_own_blocks(M3Reader *reader, M3Error *err)
 M3Status
 m3_reader_open(M3Reader *reader, size_t series_index, M3Error *err)
 {
-	reader->series = &reader->scan->series[series_index];
+	const M3Scan *scan = reader->scan;
+
+	reader->series = &scan->series[series_index];
+	reader->shared = reader->series->ref == 0 || scan->shared_hidden ? NULL :
+		m3_arena_at(scan->db->arena, reader->series->ref);
 	reader->block_count = 0;
 	reader->next_block = 0;
-	if (reader->series->ref != 0)
-		M3_TRY(list_shared_blocks(reader, err));
+	if (reader->shared != NULL)
+	{
+		FileRange	files;
+
+		M3_TRY(list_buckets(reader, &files, err));
+		M3_TRY(add_file_blocks(reader, &files, err));
+	}
 	if (reader->series->own != NULL)
 		M3_TRY(add_own_blocks(reader, err));
 	return M3_OK;
 }
 
-/* --- copying ------------------------------------------------------------ */
-
-typedef struct Need
-{
-	size_t		bytes;
-	size_t		streams;
-	size_t		flips;
-} Need;
-
-static Need
-measure(const M3Arena *arena, const M3Bucket *bucket)
-{
-	Need		need = {0, 0, 0};
-
-	for (M3Ref ref = bucket->first_stream; ref != 0;)
-	{
-		const M3Stream *stream = m3_arena_at(arena, ref);
-
-		need.bytes += m3_stream_copy_size(stream);
-		need.flips += stream->run_count + 1;
-		need.streams++;
-		ref = stream->next;
-	}
-	return need;
-}
+/* --- buffers ------------------------------------------------------------ */
 
 static bool
 sees(const void *snapshot, uint64_t sequence)
@@ -217,124 +247,110 @@ sees(const void *snapshot, uint64_t sequence)
 	return m3_snapshot_sees(snapshot, sequence);
 }
 
-static void
-copy_bucket(M3Reader *reader, const M3Bucket *bucket)
-{
-	const M3Arena *arena = reader->scan->db->arena;
-	size_t		offset = 0;
-	size_t		flip = 0;
-
-	for (M3Ref ref = bucket->first_stream; ref != 0;)
-	{
-		const M3Stream *stream = m3_arena_at(arena, ref);
-		CopiedStream *copied = &reader->streams[reader->stream_count];
-
-		copied->first_flip = flip;
-		copied->flip_count = m3_stream_flips(arena, stream, sees, reader->scan->snapshot,
-											 reader->flips + flip, &copied->limit);
-		if (copied->limit > 0)
-		{
-			copied->offset = offset;
-			copied->size = m3_stream_copy(arena, stream, reader->bytes + offset);
-			offset += copied->size;
-			flip += copied->flip_count;
-			reader->stream_count++;
-		}
-		ref = stream->next;
-	}
-	reader->scan->stats.bytes_read += offset;
-}
-
+/* *found: the buffers know the block, whether or not there is anything to be seen. */
 static M3Status
-copy_block(M3Reader *reader, int64_t start_ns, M3Error *err)
+copy_buffers(M3Reader *reader, int64_t start_ns, FileRange *files, bool *found, M3Error *err)
 {
 	M3Scan	   *scan = reader->scan;
 	M3Database *db = scan->db;
-	const M3Series *series = m3_arena_at(db->arena, reader->series->ref);
-	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(series->hash);
+	const M3Series *series = reader->shared;
+	uint32_t	lock = stripe_lock(series);
 
 	for (;;)
 	{
-		const M3Bucket *buckets;
-		uint32_t	at;
-		Need		need = {0, 0, 0};
+		const M3Bucket *bucket;
 		bool		fits;
 
 		db->env->lock(db->env, lock, M3_LOCK_SHARED);
-		buckets = m3_series_buckets(db->arena, series);
-		at = m3_series_lower_bound(db->arena, series, start_ns);
-		if (at < series->bucket_count && buckets[at].start_ns == start_ns)
-			need = measure(db->arena, &buckets[at]);
-		fits = need.bytes <= reader->bytes_capacity &&
-			need.streams <= reader->stream_capacity && need.flips <= reader->flip_capacity;
-		if (fits && need.streams > 0)
-			copy_bucket(reader, &buckets[at]);
+		bucket = m3_series_bucket(db->arena, series, start_ns);
+		*found = bucket != NULL;
+		fits = m3_copy_take(&reader->copy, db->arena, bucket, UINT32_MAX, sees,
+							scan->snapshot);
+		/* read anew: the block may have gone to a file since the series was opened */
+		files->first_ns = series->first_file_ns;
+		files->last_ns = series->last_file_ns;
 		db->env->unlock(db->env, lock);
 		if (fits)
-			return M3_OK;
-		M3_TRY(grow(scan->memory, (void **) &reader->bytes, &reader->bytes_capacity,
-					need.bytes, 1, err));
-		M3_TRY(grow(scan->memory, (void **) &reader->streams, &reader->stream_capacity,
-					need.streams, sizeof(CopiedStream), err));
-		M3_TRY(grow(scan->memory, (void **) &reader->flips, &reader->flip_capacity,
-					need.flips, sizeof(uint32_t), err));
+			break;
+		M3_TRY(m3_copy_grow(&reader->copy, err));
 	}
+	scan->stats.bytes_read += reader->copy.bytes_used;
+	return M3_OK;
 }
 
-/* --- merging ------------------------------------------------------------ */
+/* --- a block ------------------------------------------------------------ */
 
-/* Merges what is in one over the result. */
+/* Merges what the block's fileset holds over the result, which is empty. */
 static M3Status
-overlay(M3Reader *reader, M3Error *err)
+merge_file(M3Reader *reader, int64_t start_ns, bool *found, M3Error *err)
 {
-	M3Points	swap;
+	M3Scan	   *scan = reader->scan;
+	M3FileBlock *file = &reader->file;
+	M3Status	status;
 
-	m3_points_move_pieces(&reader->kept, &reader->one);
-	if (reader->one.count == 0)
+	M3_TRY(m3i_scan_read_file(scan, reader->series->ref, start_ns, file, err));
+	if (file->payload.size == 0)
 		return M3_OK;
-	if (reader->result.count == 0)
+	*found = true;
+	scan->stats.bytes_read += file->payload.size;
+	status = m3_copy_merge_payload(&reader->copy, file->payload, &reader->result,
+								   &scan->stats.points_decoded, err);
+	if (status == M3_CORRUPT)
+		m3i_fileset_name_error(scan->db, m3i_scan_namespace(scan), &file->key, M3_FILESET_DATA,
+							   err);
+	return status;
+}
+
+static M3Status
+read_shared(M3Reader *reader, int64_t start_ns, bool *found, M3Error *err)
+{
+	FileRange	files;
+
+	M3_TRY(copy_buffers(reader, start_ns, &files, found, err));
+	if (start_ns >= files.first_ns && start_ns <= files.last_ns)
+		M3_TRY(merge_file(reader, start_ns, found, err));
+	return m3_copy_merge(&reader->copy, &reader->result, &reader->scan->stats.points_decoded,
+						 err);
+}
+
+/* Merges the transaction's own points over the result. */
+static M3Status
+merge_own(M3Reader *reader, int64_t start_ns, bool *found, M3Error *err)
+{
+	M3Scan	   *scan = reader->scan;
+	M3Points   *newer = &reader->own;
+	M3Points	swap = reader->result;
+
+	M3_TRY(m3i_own_read(&scan->own, reader->series->own, start_ns,
+						start_ns + scan->block_size_ns, &reader->own, err));
+	if (reader->own.count == 0)
+		return M3_OK;
+	*found = true;
+	if (reader->result.count > 0)
 	{
-		swap = reader->result;
-		reader->result = reader->one;
-		reader->one = swap;
-		return M3_OK;
+		M3_TRY(m3_points_merge(&reader->merged, &reader->result, &reader->own, err));
+		newer = &reader->merged;
 	}
-	M3_TRY(m3_points_merge(&reader->merged, &reader->result, &reader->one, err));
-	swap = reader->result;
-	reader->result = reader->merged;
-	reader->merged = swap;
+	reader->result = *newer;
+	*newer = swap;
 	return M3_OK;
 }
 
 static M3Status
 read_block(M3Reader *reader, int64_t start_ns, M3Error *err)
 {
-	M3Scan	   *scan = reader->scan;
+	bool		found = false;
 
+	m3_copy_clear(&reader->copy);
 	m3_points_clear(&reader->result);
-	m3_points_clear(&reader->kept);
-	reader->stream_count = 0;
-	if (reader->series->ref != 0)
-		M3_TRY(copy_block(reader, start_ns, err));
-	scan->stats.blocks_read++;
-	for (size_t i = 0; i < reader->stream_count; i++)
-	{
-		const CopiedStream *copied = &reader->streams[i];
-
-		reader->one.count = 0;
-		M3_TRY(m3_points_decode(&reader->one, reader->bytes + copied->offset, copied->size,
-								copied->limit, reader->flips + copied->first_flip,
-								copied->flip_count, err));
-		scan->stats.points_decoded += copied->limit;
-		M3_TRY(overlay(reader, err));
-	}
+	m3_points_clear(&reader->own);
+	m3_points_clear(&reader->merged);
+	if (reader->shared != NULL)
+		M3_TRY(read_shared(reader, start_ns, &found, err));
 	if (reader->series->own != NULL)
-	{
-		reader->one.count = 0;
-		M3_TRY(m3i_own_read(&scan->own, reader->series->own, start_ns,
-							start_ns + scan->block_size_ns, &reader->one, err));
-		M3_TRY(overlay(reader, err));
-	}
+		M3_TRY(merge_own(reader, start_ns, &found, err));
+	if (found)
+		reader->scan->stats.blocks_read++;
 	return M3_OK;
 }
 

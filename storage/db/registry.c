@@ -3,6 +3,7 @@
  */
 #include "storage/db/db_private.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +57,12 @@ put_namespace(char *out, size_t room, const M3NamespaceShared *ns)
 
 	n += put_name(out + n, m3_slice(ns->name, ns->name_size));
 	n += m3_registry_put_options(out + n, room - n, &ns->options);
+	/* a drop that is not purged yet is the log's to remember */
+	if (ns->dropped && !ns->purge_pending)
+		n += (size_t) snprintf(out + n, room - n, " dropped=1");
+	if (ns->floor.log_index != 0 || ns->floor.offset != 0)
+		n += (size_t) snprintf(out + n, room - n, " floor_log=%" PRIu64 " floor_offset=%" PRIu64,
+							   ns->floor.log_index, ns->floor.offset);
 	n += (size_t) snprintf(out + n, room - n, "\n");
 	return n;
 }
@@ -172,10 +179,24 @@ visit_namespace(void *context, M3Slice name, const M3NamespaceOptions *options, 
 	return m3i_namespace_add(context, name, options, &ref, err);
 }
 
+static M3Status
+visit_floor(void *context, M3Slice name, const M3RegistryFloor *floor, M3Error *err)
+{
+	M3Database *db = context;
+	M3NamespaceShared *ns = m3_arena_at(db->arena, db->root->last_namespace);
+
+	(void) name;				/* the one just added */
+	(void) err;
+	ns->dropped = floor->dropped;
+	ns->floor.log_index = floor->log_index;
+	ns->floor.offset = floor->offset;
+	return M3_OK;
+}
+
 M3Status
 m3i_registry_read(M3Database *db, M3Error *err)
 {
-	M3RegistryVisitor visitor = {visit_root, visit_namespace, db};
+	M3RegistryVisitor visitor = {visit_root, visit_namespace, db, visit_floor};
 	char	   *path = registry_path(db, "");
 	M3Status	status;
 

@@ -139,6 +139,22 @@ set_field(M3NamespaceOptions *options, const char *name, const char *text)
 	return false;
 }
 
+static bool
+set_floor(M3RegistryFloor *floor, const char *name, const char *text)
+{
+	int64_t		value;
+
+	if (strcmp(name, "dropped") == 0 && get_number(text, 0, 1, &value))
+		floor->dropped = value != 0;
+	else if (strcmp(name, "floor_log") == 0 && get_number(text, 0, INT64_MAX, &value))
+		floor->log_index = (uint64_t) value;
+	else if (strcmp(name, "floor_offset") == 0 && get_number(text, 0, INT64_MAX, &value))
+		floor->offset = (uint64_t) value;
+	else
+		return false;
+	return true;
+}
+
 /* One line, without its line end; taken apart in place. */
 static M3Status
 read_line(const M3RegistryVisitor *visitor, char *line, M3Error *err)
@@ -148,6 +164,7 @@ read_line(const M3RegistryVisitor *visitor, char *line, M3Error *err)
 	bool		is_root = kind != NULL && strcmp(kind, "root") == 0;
 	M3NamespaceOptions options;
 	M3RootOptions root = {0, 0};
+	M3RegistryFloor floor = {false, 0, 0};
 	uint8_t		name[M3_NAMESPACE_NAME_MAX_SIZE];
 	size_t		name_size = SIZE_MAX;
 
@@ -181,7 +198,7 @@ read_line(const M3RegistryVisitor *visitor, char *line, M3Error *err)
 			ok = name_size != SIZE_MAX;
 		}
 		else if (!is_root)
-			ok = set_field(&options, field, value);
+			ok = set_floor(&floor, field, value) || set_field(&options, field, value);
 		if (!ok)
 			return m3_error(err, M3_CORRUPT, "field \"%s\" of the registry has value \"%s\"",
 							field, value);
@@ -192,7 +209,10 @@ read_line(const M3RegistryVisitor *visitor, char *line, M3Error *err)
 		return visitor->root(visitor->context, &root, err);
 	M3_TRY(m3_namespace_name_validate(m3_slice(name, name_size == SIZE_MAX ? 0 : name_size), err));
 	M3_TRY(m3_namespace_options_validate(&options, err));
-	return visitor->namespace(visitor->context, m3_slice(name, name_size), &options, err);
+	M3_TRY(visitor->namespace(visitor->context, m3_slice(name, name_size), &options, err));
+	if (visitor->floor == NULL || (!floor.dropped && floor.log_index == 0 && floor.offset == 0))
+		return M3_OK;
+	return visitor->floor(visitor->context, m3_slice(name, name_size), &floor, err);
 }
 
 static M3Status

@@ -12,6 +12,10 @@
 /* Series matched between two looks for an interrupt. */
 #define YIELD_EVERY 4096u
 
+/* Bytes of a point in a fileset as long as buffers hold too few to tell. */
+#define DEFAULT_POINT_SIZE 1.6
+#define MIN_OBSERVED_POINTS 1000u
+
 static bool
 is_one_of(const M3Matcher *matcher, M3Slice value)
 {
@@ -163,15 +167,58 @@ find_by_id(M3Scan *scan, const M3ScanOptions *options, const M3Matcher *ids,
 	return M3_OK;
 }
 
-static M3Status
-find_shared(M3Scan *scan, const M3ScanOptions *options, M3Ref namespace_ref, M3Error *err)
+static uint32_t
+shard_of(const M3Scan *scan, const M3ScanSeries *entry)
 {
+	const M3Series *series = m3_arena_at(scan->db->arena, entry->ref);
+
+	return series->shard % scan->shard_count;
+}
+
+/*
+ * Puts series of one shard next to each other, else in the order they are in: each shard has
+ * files of its own, and only so many are kept open.
+ */
+static M3Status
+group_by_shard(M3Scan *scan, M3Error *err)
+{
+	uint32_t	shards = scan->shard_count;
+	size_t	   *next = m3_alloc(scan->memory, (shards + 1) * sizeof(*next));
+	M3ScanSeries *grouped = m3_alloc(scan->memory, scan->series_capacity * sizeof(*grouped));
+
+	if (next == NULL || grouped == NULL)
+	{
+		m3_free(scan->memory, next);
+		m3_free(scan->memory, grouped);
+		return m3_error(err, M3_NO_MEMORY, "out of memory for %zu series", scan->series_count);
+	}
+	memset(next, 0, (shards + 1) * sizeof(*next));
+	for (size_t i = 0; i < scan->series_count; i++)
+		next[shard_of(scan, &scan->series[i]) + 1]++;
+	for (uint32_t s = 0; s < shards; s++)
+		next[s + 1] += next[s];
+	for (size_t i = 0; i < scan->series_count; i++)
+		grouped[next[shard_of(scan, &scan->series[i])]++] = scan->series[i];
+	m3_free(scan->memory, next);
+	m3_free(scan->memory, scan->series);
+	scan->series = grouped;
+	return M3_OK;
+}
+
+static M3Status
+find_in_namespace(M3Scan *scan, const M3ScanOptions *options, M3Error *err)
+{
+	const M3NamespaceShared *ns = m3_arena_at(scan->db->arena, scan->namespace_ref);
+
 	for (size_t i = 0; i < options->matcher_count; i++)
 	{
 		if (options->matchers[i].kind == M3_MATCH_ID)
-			return find_by_id(scan, options, &options->matchers[i], namespace_ref, err);
+			return find_by_id(scan, options, &options->matchers[i], scan->namespace_ref, err);
 	}
-	return find_in_list(scan, options, m3_arena_at(scan->db->arena, namespace_ref), err);
+	M3_TRY(find_in_list(scan, options, ns, err));
+	if (scan->series_count > 1 && __atomic_load_n(&ns->file_count, __ATOMIC_RELAXED) > 0)
+		return group_by_shard(scan, err);
+	return M3_OK;
 }
 
 /* Series that only the transaction knows, or that were made after the list was copied. */
@@ -198,6 +245,7 @@ set_limits(M3Scan *scan, const M3NamespaceOptions *options)
 	int64_t		now_ns = scan->db->env->now_ns(scan->db->env);
 
 	scan->block_size_ns = options->block_size_ns;
+	scan->cache_policy = options->cache_policy;
 	if (options->retention_period_ns != 0)
 	{
 		/* by whole blocks, as data leaves */
@@ -222,18 +270,24 @@ open_namespace(M3Scan *scan, M3Slice name, const M3ScanOptions *options, M3Error
 	{
 		db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 		ns_options = ((M3NamespaceShared *) m3_arena_at(db->arena, ref))->options;
+		scan->shard_count = db->root->options.shard_count;
 		db->env->unlock(db->env, m3i_lock_names(db));
 	}
 	else if (own_number != UINT32_MAX)
 		ns_options = options->own->namespaces[own_number].options;
 	else
 		return M3_OK;
+	scan->namespace_ref = ref;
 	set_limits(scan, &ns_options);
 	if (own_number != UINT32_MAX)
+	{
+		scan->shared_hidden = m3i_txn_hides_shared(options->own, own_number,
+												   options->own_command);
 		M3_TRY(m3i_own_collect(&scan->own, options->own, name, ref, scan->start_ns,
 							   scan->end_ns, options->own_command, scan->memory, err));
-	if (ref != 0)
-		M3_TRY(find_shared(scan, options, ref, err));
+	}
+	if (ref != 0 && !scan->shared_hidden)
+		M3_TRY(find_in_namespace(scan, options, err));
 	return find_own(scan, options, err);
 }
 
@@ -274,6 +328,9 @@ m3_scan_close(M3Scan *scan)
 	if (scan == NULL)
 		return;
 	m3i_own_free(&scan->own, scan->memory);
+	for (uint32_t s = 0; scan->block_lists != NULL && s < scan->shard_count; s++)
+		m3_free(scan->memory, scan->block_lists[s].blocks);
+	m3_free(scan->memory, scan->block_lists);
 	m3_free(scan->memory, scan->series);
 	m3_free(scan->memory, scan);
 }
@@ -311,6 +368,17 @@ m3_scan_stats(const M3Scan *scan, M3ScanStats *stats)
 	*stats = scan->stats;
 }
 
+/* Points in size bytes of filesets, which nobody counts; buffers tell how well they compress. */
+static uint64_t
+guess_points(uint64_t size, uint64_t buffer_size, uint64_t buffer_points)
+{
+	double		point_size = DEFAULT_POINT_SIZE;
+
+	if (buffer_points >= MIN_OBSERVED_POINTS && buffer_size > 0)
+		point_size = (double) buffer_size / (double) buffer_points;
+	return (uint64_t) ((double) size / point_size);
+}
+
 M3Status
 m3_scan_estimate(M3Database *db, M3Slice namespace_name, M3Estimate *estimate, M3Error *err)
 {
@@ -324,10 +392,14 @@ m3_scan_estimate(M3Database *db, M3Slice namespace_name, M3Estimate *estimate, M
 	if (ref != 0)
 	{
 		const M3NamespaceShared *ns = m3_arena_at(db->arena, ref);
+		uint64_t	points = __atomic_load_n(&ns->point_count, __ATOMIC_RELAXED);
+		uint64_t	buffer_size = __atomic_load_n(&ns->buffer_size, __ATOMIC_RELAXED);
+		uint64_t	file_size = __atomic_load_n(&ns->file_size, __ATOMIC_RELAXED);
 
 		estimate->series = __atomic_load_n(&ns->series_count, __ATOMIC_RELAXED);
-		estimate->points = __atomic_load_n(&ns->point_count, __ATOMIC_RELAXED);
-		estimate->bytes = __atomic_load_n(&ns->buffer_size, __ATOMIC_RELAXED);
+		estimate->points = points + guess_points(file_size, buffer_size, points);
+		estimate->bytes = buffer_size + file_size;
+		/* of all points there ever were, so of those in files too */
 		estimate->first_block_ns = __atomic_load_n(&ns->first_block_ns, __ATOMIC_RELAXED);
 		estimate->end_ns = __atomic_load_n(&ns->end_ns, __ATOMIC_RELAXED);
 	}

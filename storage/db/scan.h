@@ -4,7 +4,7 @@
  * A scan fixes its list of series when it is opened and copies compressed
  * bytes when it reads, so no lock is held between calls and a scan may be left
  * open for hours.  Points come merged: one per time, ascending, the last write winning,
- * the transaction's own points over committed ones.
+ * those of buffers over those of filesets, the transaction's own over all.
  */
 #ifndef M3_DB_SCAN_H
 #define M3_DB_SCAN_H
@@ -50,9 +50,13 @@ typedef struct M3ScanStats
 {
 	uint64_t	series_matched;
 	uint64_t	series_examined;
-	uint64_t	blocks_read;
-	uint64_t	blocks_skipped;
-	uint64_t	bytes_read;
+	uint64_t	blocks_read;	/* of a series, that held anything */
+	uint64_t	blocks_skipped; /* of a series, out of the range */
+	uint64_t	blocks_from_disk;	/* of those read, partly or wholly from a fileset's file */
+	uint64_t	cache_hits;		/* ... or from a fileset's block kept in memory */
+	uint64_t	cache_misses;	/* looked for in the cache in vain, also where no file had any */
+	uint64_t	bytes_read;		/* compressed points, wherever from */
+	uint64_t	disk_bytes_read;	/* of these, from files */
 	uint64_t	points_decoded;
 } M3ScanStats;
 
@@ -100,7 +104,7 @@ extern M3Status m3_reader_open(M3Reader *reader, size_t series_index, M3Error *e
  */
 extern M3Status m3_reader_next(M3Reader *reader, M3PointBatch *batch, M3Error *err);
 
-/* Counts for the planner: cheap, approximate, without a snapshot. */
+/* Counts for the planner, buffers and filesets: cheap, approximate, without a snapshot. */
 typedef struct M3Estimate
 {
 	uint64_t	series;

@@ -84,6 +84,23 @@ create_locked(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uin
 	return M3_OK;
 }
 
+uint32_t
+m3i_series_chunk(M3Database *db, const M3NamespaceShared *ns, uint32_t first,
+				 M3Ref list[M3_SERIES_CHUNK])
+{
+	uint32_t	count;
+
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+	count = first < ns->series_count ? ns->series_count - first : 0;
+	if (count > M3_SERIES_CHUNK)
+		count = M3_SERIES_CHUNK;
+	if (count > 0)
+		memcpy(list, (const M3Ref *) m3_arena_at(db->arena, ns->series) + first,
+			   count * sizeof(M3Ref));
+	db->env->unlock(db->env, m3i_lock_names(db));
+	return count;
+}
+
 /* --- away with it ------------------------------------------------------- */
 
 /* ROOT_NAMES held exclusive: the list's entry becomes a hole, or the list shorter. */
@@ -102,7 +119,7 @@ remove_entry(M3Database *db, M3NamespaceShared *ns, const M3Series *series)
 }
 
 bool
-m3i_series_unlink_empty(M3Database *db, M3Ref ref, uint64_t mark)
+m3i_series_unlink_expired(M3Database *db, M3Ref ref, int64_t first_retained_ns, uint64_t mark)
 {
 	M3Series   *series = m3_arena_at(db->arena, ref);
 	uint32_t	lock = M3_LOCK_STRIPE + m3_series_stripe(series->hash);
@@ -111,9 +128,17 @@ m3i_series_unlink_empty(M3Database *db, M3Ref ref, uint64_t mark)
 
 	env->lock(env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
 	env->lock(env, lock, M3_LOCK_EXCLUSIVE);
-	empty = m3_series_is_empty(db->arena, series);
+	/* a flush says where a series will be on disk before it takes it out of the buffers */
+	empty = m3_series_is_empty(db->arena, series) &&
+		(series->last_file_ns == INT64_MIN || series->last_file_ns < first_retained_ns);
 	if (empty)
 	{
+		M3WriteEffect effect = {0};
+
+		/* what is left are points taken back, which count as bytes */
+		m3_series_void(db->arena, env, series, UINT64_MAX, &effect);
+		m3i_namespace_count_write(db, m3_arena_at(db->arena, series->namespace_ref), &effect,
+								  INT64_MAX, INT64_MIN);
 		m3_series_unlink(db->arena, env, m3i_stripe(db, series->hash), ref);
 		remove_entry(db, m3_arena_at(db->arena, series->namespace_ref), series);
 		series->unique_index = mark;
@@ -123,6 +148,12 @@ m3i_series_unlink_empty(M3Database *db, M3Ref ref, uint64_t mark)
 	env->unlock(env, lock);
 	env->unlock(env, m3i_lock_names(db));
 	return empty;
+}
+
+bool
+m3i_series_unlink_empty(M3Database *db, M3Ref ref, uint64_t mark)
+{
+	return m3i_series_unlink_expired(db, ref, INT64_MIN, mark);
 }
 
 void

@@ -214,6 +214,7 @@ m3i_batch_start(M3Database *db)
 	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_EXCLUSIVE);
 	sequence = db->root->next_sequence++;
 	__atomic_store_n(&slot->root, db->number, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->batch_log_index, UINT64_MAX, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->batch_sequence, sequence, __ATOMIC_RELAXED);
 	db->env->unlock(db->env, m3i_lock_sequence(db));
 	return sequence;
@@ -226,6 +227,6 @@ m3i_batch_end(M3Database *db)
 
 	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_EXCLUSIVE);
 	__atomic_store_n(&slot->batch_sequence, 0, __ATOMIC_RELAXED);
-	slot->batch_log_index = 0;
+	__atomic_store_n(&slot->batch_log_index, UINT64_MAX, __ATOMIC_RELAXED);
 	db->env->unlock(db->env, m3i_lock_sequence(db));
 }

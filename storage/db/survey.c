@@ -14,7 +14,7 @@
 /* Series made between two looks for an interrupt. */
 #define YIELD_EVERY 4096u
 
-/* What was noted while the points were written is right if none was rolled back. */
+/* What was noted while the points were written is right if none was rolled back or voided. */
 static void
 survey_notes(M3Commit *commit)
 {
@@ -42,6 +42,7 @@ survey_points(M3Commit *commit, M3Error *err)
 	for (;;)
 	{
 		const M3PendingPoint *points;
+		uint64_t	first = position;
 		size_t		count;
 
 		/* a jump leaves only memory of the transaction behind */
@@ -54,6 +55,8 @@ survey_points(M3Commit *commit, M3Error *err)
 			M3TxnSeries *series = &txn->series[points[i].series];
 			M3TxnNamespace *ns = &txn->namespaces[series->namespace_number];
 
+			if (m3i_txn_point_is_void(txn, &points[i], first + i))
+				continue;
 			series->in_batch = true;
 			if (points[i].time_ns < ns->batch_min_ns)
 				ns->batch_min_ns = points[i].time_ns;
@@ -81,7 +84,7 @@ survey(M3Commit *commit, M3Error *err)
 		txn->series[i].in_batch = false;
 		txn->series[i].introduced = false;
 	}
-	if (txn->rolled_back)
+	if (txn->rolled_back || txn->void_count > 0)
 		return survey_points(commit, err);
 	commit->db->env->yield(commit->db->env);
 	survey_notes(commit);
@@ -134,22 +137,109 @@ check_times(const M3TxnNamespace *ns, int64_t now_ns, M3Error *err)
 	return M3_OK;
 }
 
-static M3Status
-resolve(M3Commit *commit, M3Error *err)
+static bool
+is_in_batch(const M3TxnNamespace *ns)
 {
-	M3Txn	   *txn = commit->txn;
+	return ns->batch_min_ns <= ns->batch_max_ns;
+}
+
+/* Series found in what is not the namespace any more are to be found again. */
+static void
+forget_refs(M3Txn *txn, uint32_t number)
+{
+	txn->namespaces[number].ref = 0;
+	for (uint32_t s = 0; s < txn->series_count; s++)
+	{
+		if (txn->series[s].namespace_number != number)
+			continue;
+		txn->series[s].ref = 0;
+		txn->series[s].created = false;
+	}
+}
+
+/* It has no data, and must not get any meanwhile. */
+static M3Status
+change_block_size(M3Commit *commit, const M3TxnNamespace *ns, M3Ref *ref, M3Error *err)
+{
+	M3Database *db = commit->db;
 	M3Status	status;
 
+	db->env->lock(db->env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
+	status = m3i_namespace_ensure(db, m3_slice(ns->name, ns->name_size), &ns->options,
+								  &ns->root_options, ref, err);
+	db->env->unlock(db->env, m3i_lock_write(db));
+	return status;
+}
+
+/*
+ * Finds a namespace of the batch, or one to be voided or altered.  Only what is
+ * written to is made, at once; options of one that exists wait for the publication, unless
+ * it is about the block size, which must be right for staging (it has no data then).
+ */
+static M3Status
+resolve_namespace(M3Commit *commit, uint32_t number, M3Error *err)
+{
+	M3Database *db = commit->db;
+	M3TxnNamespace *ns = &commit->txn->namespaces[number];
+	M3Slice		name = m3_slice(ns->name, ns->name_size);
+	M3Ref		before = ns->ref;
+	M3Ref		ref = m3i_namespace_find(db, name);
+	M3NamespaceOptions options = {0};
+	bool		exists = ref != 0;
+
+	if (exists)
+	{
+		db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
+		options = ((const M3NamespaceShared *) m3_arena_at(db->arena, ref))->options;
+		db->env->unlock(db->env, m3i_lock_names(db));
+	}
+	if (is_in_batch(ns))
+	{
+		M3_TRY(check_times(ns, commit->now_ns, err));
+		M3_TRY(m3i_namespace_check(db, name, &ns->options, &ns->root_options, err));
+		if (!exists)
+			M3_TRY(m3i_namespace_ensure(db, name, &ns->options, &ns->root_options, &ref, err));
+		else if (options.block_size_ns != ns->options.block_size_ns)
+			M3_TRY(change_block_size(commit, ns, &ref, err));
+	}
+	if (before != 0 && before != ref)
+		forget_refs(commit->txn, number);
+	ns->ref = ref;
+	ns->batch_voids = exists && ns->emptied.voided;
+	ns->batch_drops = ns->batch_voids && ns->emptied.dropped && !is_in_batch(ns);
+	ns->batch_alters = exists && !ns->batch_drops && !m3i_options_equal(&options, &ns->options);
+	return M3_OK;
+}
+
+static M3Status
+resolve_namespaces(M3Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+
+	commit->is_empty = true;
 	for (uint32_t i = 0; i < txn->namespace_count; i++)
 	{
 		M3TxnNamespace *ns = &txn->namespaces[i];
 
-		if (ns->batch_min_ns > ns->batch_max_ns)
+		ns->batch_voids = false;
+		ns->batch_drops = false;
+		ns->batch_alters = false;
+		if (!is_in_batch(ns) && !ns->emptied.voided && !ns->altered)
 			continue;
-		M3_TRY(check_times(ns, commit->now_ns, err));
-		M3_TRY(m3i_namespace_ensure(commit->db, m3_slice(ns->name, ns->name_size), &ns->options,
-									&ns->root_options, &ns->ref, err));
+		M3_TRY(resolve_namespace(commit, i, err));
+		commit->logged_count += ns->batch_voids;
+		if (is_in_batch(ns) || ns->batch_voids)
+			commit->is_empty = false;
 	}
+	return M3_OK;
+}
+
+static M3Status
+resolve_series(M3Commit *commit, M3Error *err)
+{
+	M3Txn	   *txn = commit->txn;
+	M3Status	status;
+
 	for (uint32_t i = 0; i < txn->series_count; i++)
 	{
 		M3TxnSeries *series = &txn->series[i];
@@ -176,15 +266,47 @@ M3Status
 m3i_commit_survey(M3Commit *commit, M3Error *err)
 {
 	M3_TRY(survey(commit, err));
-	return resolve(commit, err);
+	M3_TRY(resolve_namespaces(commit, err));
+	return resolve_series(commit, err);
+}
+
+/* ROOT_NAMES held: they may come back to life meanwhile. */
+static bool
+namespaces_are_current(M3Commit *commit)
+{
+	M3Txn	   *txn = commit->txn;
+	bool		current = true;
+
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+	{
+		M3TxnNamespace *ns = &txn->namespaces[i];
+		const M3NamespaceShared *shared;
+
+		if (ns->ref == 0)
+			continue;
+		shared = m3_arena_at(commit->db->arena, ns->ref);
+		if (shared->dropped)
+		{
+			current = current && !is_in_batch(ns) && !ns->batch_voids;
+			ns->batch_alters = false;
+			forget_refs(txn, i);
+		}
+		else if (is_in_batch(ns) && shared->options.block_size_ns != ns->options.block_size_ns)
+			current = false;
+	}
+	return current;
 }
 
 bool
 m3i_commit_is_current(M3Commit *commit)
 {
 	M3Txn	   *txn = commit->txn;
-	bool		current = true;
+	M3Env	   *env = commit->db->env;
+	bool		current;
 
+	env->lock(env, m3i_lock_names(commit->db), M3_LOCK_SHARED);
+	current = namespaces_are_current(commit);
+	env->unlock(env, m3i_lock_names(commit->db));
 	for (uint32_t i = 0; i < txn->series_count; i++)
 	{
 		M3TxnSeries *series = &txn->series[i];
@@ -228,6 +350,8 @@ m3i_txn_forget_series(M3Txn *txn)
 	/* the transaction may go on and try again: it must not keep them from being freed */
 	for (uint32_t i = 0; i < txn->series_count; i++)
 		txn->series[i].ref = 0;
+	for (uint32_t i = 0; i < txn->namespace_count; i++)
+		txn->namespaces[i].ref = 0;
 	m3i_txn_renew(db);
 	m3i_series_reclaim(db);
 	db->env->unlock(db->env, m3i_lock_write(db));

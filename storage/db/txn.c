@@ -1,6 +1,5 @@
 #include "storage/db/txn.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "storage/base/hash.h"
@@ -67,99 +66,9 @@ m3_txn_free(M3Txn *txn)
 	m3_free(txn->memory, txn->table);
 	m3_free(txn->memory, txn->namespaces);
 	m3_free(txn->memory, txn->changes);
+	m3_free(txn->memory, txn->voids);
+	m3_free(txn->memory, txn->alters);
 	m3_free(txn->memory, txn);
-}
-
-/* --- namespaces --------------------------------------------------------- */
-
-uint32_t
-m3i_txn_find_namespace(const M3Txn *txn, M3Slice name)
-{
-	for (uint32_t i = 0; i < txn->namespace_count; i++)
-	{
-		const M3TxnNamespace *ns = &txn->namespaces[i];
-
-		if (m3_slice_equal(m3_slice(ns->name, ns->name_size), name))
-			return i;
-	}
-	return UINT32_MAX;
-}
-
-static M3Status
-change_options(M3Txn *txn, uint32_t number, const M3NamespaceOptions *options, M3Error *err)
-{
-	M3NamespaceOptions *old = &txn->namespaces[number].options;
-
-	if (m3i_options_equal(old, options))
-		return M3_OK;
-	if (txn->change_count == txn->change_capacity)
-	{
-		uint32_t	capacity = txn->change_capacity == 0 ? 4 : txn->change_capacity * 2;
-		M3TxnChange *changes = m3_resize(txn->memory, txn->changes, capacity * sizeof(*changes));
-
-		if (changes == NULL)
-			return m3_error(err, M3_NO_MEMORY, "out of memory");
-		txn->changes = changes;
-		txn->change_capacity = capacity;
-	}
-	txn->changes[txn->change_count].namespace_number = number;
-	txn->changes[txn->change_count].options = *old;
-	txn->change_count++;
-	*old = *options;
-	return M3_OK;
-}
-
-bool
-m3_txn_block_size(M3Txn *txn, M3Slice name, int64_t *block_size_ns)
-{
-	uint32_t	number = m3i_txn_find_namespace(txn, name);
-	M3Database *db = txn->db;
-	M3Ref		ref = m3i_namespace_find(db, name);
-
-	if (ref != 0)
-		*block_size_ns = ((M3NamespaceShared *) m3_arena_at(db->arena, ref))->options.block_size_ns;
-	else if (number != UINT32_MAX)
-		*block_size_ns = txn->namespaces[number].options.block_size_ns;
-	return ref != 0 || number != UINT32_MAX;
-}
-
-M3Status
-m3_txn_namespace(M3Txn *txn, M3Slice name, const M3NamespaceOptions *options,
-				 const M3RootOptions *root_options, uint32_t *number, M3Error *err)
-{
-	uint32_t	found = m3i_txn_find_namespace(txn, name);
-	M3TxnNamespace *ns;
-
-	M3_TRY(m3i_namespace_check(txn->db, name, options, root_options, err));
-	if (found != UINT32_MAX)
-	{
-		ns = &txn->namespaces[found];
-		if (ns->options.block_size_ns != options->block_size_ns)
-			return m3_error(err, M3_CONFLICT, "block_size of namespace \"%.*s\" cannot be changed",
-							(int) name.size, (const char *) name.data);
-		*number = found;
-		return change_options(txn, found, options, err);
-	}
-	if (txn->namespace_count == txn->namespace_capacity)
-	{
-		uint32_t	capacity = txn->namespace_capacity == 0 ? 4 : txn->namespace_capacity * 2;
-
-		ns = m3_resize(txn->memory, txn->namespaces, capacity * sizeof(*ns));
-		if (ns == NULL)
-			return m3_error(err, M3_NO_MEMORY, "out of memory");
-		txn->namespaces = ns;
-		txn->namespace_capacity = capacity;
-	}
-	ns = &txn->namespaces[txn->namespace_count];
-	memset(ns, 0, sizeof(*ns));
-	ns->options = *options;
-	ns->root_options = *root_options;
-	ns->min_ns = INT64_MAX;
-	ns->max_ns = INT64_MIN;
-	ns->name_size = (uint32_t) name.size;
-	memcpy(ns->name, name.data, name.size);
-	*number = txn->namespace_count++;
-	return M3_OK;
 }
 
 /* --- series ------------------------------------------------------------- */
@@ -380,6 +289,12 @@ m3_txn_count(const M3Txn *txn)
 	return m3i_pending_count(txn->pending);
 }
 
+bool
+m3_txn_has_work(const M3Txn *txn)
+{
+	return m3i_pending_count(txn->pending) > 0 || txn->void_count > 0 || txn->alter_count > 0;
+}
+
 M3TxnMark
 m3_txn_mark(const M3Txn *txn)
 {
@@ -387,7 +302,9 @@ m3_txn_mark(const M3Txn *txn)
 		.points = m3i_pending_count(txn->pending),
 		.series = txn->series_count,
 		.namespaces = txn->namespace_count,
-		.changes = txn->change_count
+		.changes = txn->change_count,
+		.voids = txn->void_count,
+		.alters = txn->alter_count
 	};
 
 	return mark;
@@ -420,80 +337,19 @@ m3_txn_rollback_to(M3Txn *txn, const M3TxnMark *mark)
 	{
 		const M3TxnChange *change = &txn->changes[--txn->change_count];
 
-		txn->namespaces[change->namespace_number].options = change->options;
+		m3i_txn_set_options(txn, &txn->namespaces[change->namespace_number], &change->options);
+	}
+	while (txn->void_count > mark->voids)
+	{
+		const M3TxnVoided *voided = &txn->voids[--txn->void_count];
+
+		txn->namespaces[voided->namespace_number].emptied = voided->before;
+	}
+	while (txn->alter_count > mark->alters)
+	{
+		const M3TxnAltered *altered = &txn->alters[--txn->alter_count];
+
+		txn->namespaces[altered->namespace_number].altered = altered->before;
 	}
 	txn->namespace_count = mark->namespaces;
-}
-
-/* --- order -------------------------------------------------------------- */
-
-typedef struct OrderKey
-{
-	int64_t		time_ns;
-	uint32_t	position;
-} OrderKey;
-
-static int
-compare_keys(const void *a, const void *b)
-{
-	const OrderKey *x = a;
-	const OrderKey *y = b;
-
-	if (x->time_ns != y->time_ns)
-		return x->time_ns < y->time_ns ? -1 : 1;
-	return x->position < y->position ? -1 : x->position > y->position;
-}
-
-/* Sorts one series' stretch by time, if it is not in order already. */
-static M3Status
-order_by_time(const M3PendingPoint *points, uint32_t *order, uint32_t count,
-			  M3Memory *memory, M3Error *err)
-{
-	OrderKey   *keys;
-	uint32_t	i;
-
-	for (i = 1; i < count; i++)
-	{
-		if (points[order[i]].time_ns < points[order[i - 1]].time_ns)
-			break;
-	}
-	if (i >= count)
-		return M3_OK;
-	keys = m3_alloc(memory, count * sizeof(*keys));
-	if (keys == NULL)
-		return m3_error(err, M3_NO_MEMORY, "out of memory for %u points", count);
-	for (i = 0; i < count; i++)
-	{
-		keys[i].time_ns = points[order[i]].time_ns;
-		keys[i].position = order[i];
-	}
-	qsort(keys, count, sizeof(*keys), compare_keys);
-	for (i = 0; i < count; i++)
-		order[i] = keys[i].position;
-	m3_free(memory, keys);
-	return M3_OK;
-}
-
-M3Status
-m3i_order_points(const M3PendingPoint *points, size_t count, uint32_t series_count,
-				 uint32_t *order, uint32_t *starts, M3Memory *memory, M3Error *err)
-{
-	memset(starts, 0, (series_count + 1) * sizeof(*starts));
-	for (size_t i = 0; i < count; i++)
-		starts[points[i].series + 1]++;
-	for (uint32_t s = 0; s < series_count; s++)
-		starts[s + 1] += starts[s];
-	/* fill from the front, which moves each start to its end ... */
-	for (size_t i = 0; i < count; i++)
-		order[starts[points[i].series]++] = (uint32_t) i;
-	/* ... and put them back */
-	memmove(starts + 1, starts, series_count * sizeof(*starts));
-	starts[0] = 0;
-	for (uint32_t s = 0; s < series_count; s++)
-	{
-		if (starts[s + 1] - starts[s] > 1)
-			M3_TRY(order_by_time(points, order + starts[s], starts[s + 1] - starts[s], memory,
-								 err));
-	}
-	return M3_OK;
 }

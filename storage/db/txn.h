@@ -27,9 +27,9 @@ extern M3Status m3_txn_begin(M3Database *db, M3Memory *memory, M3Txn **txn, M3Er
 /*
  * Names a namespace the transaction writes to; *number is small and valid for
  * this transaction, the same for the same name.  Nothing is created before prepare.
- * M3_CONFLICT if the namespace exists with another block size, or the root
- * with other root options.  Options other than the block size replace those of
- * an existing namespace at prepare.
+ * M3_CONFLICT if the namespace has data in blocks of another size (also if this
+ * transaction voids it), or the root other root options.  Other options replace those of
+ * an existing namespace when the transaction that wrote to it is published.
  */
 extern M3Status m3_txn_namespace(M3Txn *txn, M3Slice name,
 								 const M3NamespaceOptions *options,
@@ -65,6 +65,26 @@ extern void m3_time_range(int64_t block_size_ns, int64_t *min_ns, int64_t *end_n
 
 extern uint64_t m3_txn_count(const M3Txn *txn); /* points held */
 
+/*
+ * TRUNCATE (or DROP, if dropped) of a namespace: what was committed before, and what the
+ * transaction wrote to it before, is gone once it commits; until then only its own
+ * reads find it empty.  What it writes later stays.  Undone by m3_txn_rollback_to.  A namespace
+ * that does not exist is fine; one that was dropped and then written to is truncated.
+ */
+extern M3Status m3_txn_void(M3Txn *txn, M3Slice namespace_name, bool dropped, M3Error *err);
+
+/* Whether there is anything to commit: points, or a namespace to void or alter. */
+extern bool m3_txn_has_work(const M3Txn *txn);
+
+/*
+ * New options of a namespace (ALTER), in force for everybody as soon as the transaction is
+ * published, undone with it or by m3_txn_rollback_to.  Does nothing to one that does not
+ * exist.  M3_CONFLICT if the block size differs and it has data that the transaction does not
+ * void; should it get data meanwhile, it keeps its block size.
+ */
+extern M3Status m3_txn_alter(M3Txn *txn, M3Slice namespace_name,
+							 const M3NamespaceOptions *options, M3Error *err);
+
 /* Subtransactions: a mark, and forgetting all that came after it: points, series,
  * namespaces and options.  Numbers given out since are void. */
 typedef struct M3TxnMark
@@ -73,6 +93,8 @@ typedef struct M3TxnMark
 	uint32_t	series;
 	uint32_t	namespaces;
 	uint32_t	changes;		/* of options */
+	uint32_t	voids;			/* namespaces voided */
+	uint32_t	alters;
 } M3TxnMark;
 
 extern M3TxnMark m3_txn_mark(const M3Txn *txn);
@@ -92,7 +114,7 @@ typedef struct M3CommitOptions
  *   M3_INVALID   a time outside retention or the accepted window
  *   M3_CONFLICT  as above, found late
  *   M3_IO        the log cannot be extended
- * With no points it does nothing.  Calls env->yield before it takes a lock.
+ * Without work it does nothing.  Calls env->yield before it takes a lock.
  */
 extern M3Status m3_txn_prepare(M3Txn *txn, const M3CommitOptions *options, M3Error *err);
 

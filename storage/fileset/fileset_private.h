@@ -55,6 +55,8 @@ typedef struct M3Source
 extern M3Status m3i_fileset_source_open(M3Source *source, M3Env *env, M3Memory *memory,
 										const char *path, bool use_map, M3Error *err);
 extern void m3i_fileset_source_close(M3Source *source);
+/* Frees the window, which is read again when needed. */
+extern void m3i_fileset_source_shrink(M3Source *source);
 
 /*
  * Bytes from offset on: at least need of them, or all up to the file's end.

@@ -34,6 +34,8 @@ m3_fileset_reader_open(M3Env *env, M3Memory *memory, const char *directory,
 	r->env = env;
 	r->memory = memory;
 	r->name = *name;
+	r->data_ahead = options != NULL && options->data_ahead != 0 ? options->data_ahead :
+		M3I_SCAN_AHEAD;
 	r->use_map = options != NULL && options->access == M3_FILESET_MAP;
 	memcpy(r->directory, directory, strlen(directory) + 1);
 	if (options != NULL && options->header != NULL)
@@ -97,6 +99,35 @@ m3i_fileset_reader_source(M3FilesetReader *reader, M3FilesetFile file, M3Source 
 }
 
 M3Status
+m3_fileset_reader_open_files(M3FilesetReader *reader, M3Error *err)
+{
+	M3Source   *source;
+
+	for (int i = M3_FILESET_INDEX; i < M3_FILESET_DIGESTED_COUNT; i++)
+		M3_TRY(m3i_fileset_reader_source(reader, (M3FilesetFile) i, &source, err));
+	return M3_OK;
+}
+
+size_t
+m3_fileset_reader_memory(const M3FilesetReader *reader)
+{
+	size_t		size = sizeof(*reader) + reader->scratch_capacity;
+
+	if (reader->summaries_loaded)
+		size += reader->summary_count * sizeof(uint32_t);
+	for (int i = 0; i < M3_FILESET_DIGESTED_COUNT; i++)
+		size += reader->sources[i].window_capacity;
+	return size;
+}
+
+void
+m3_fileset_reader_shrink(M3FilesetReader *reader)
+{
+	m3i_fileset_source_shrink(&reader->sources[M3_FILESET_INDEX]);
+	m3i_fileset_source_shrink(&reader->sources[M3_FILESET_DATA]);
+}
+
+M3Status
 m3i_fileset_reader_check(M3FilesetReader *reader, M3FilesetFile file, M3Error *err)
 {
 	M3Source   *source;
@@ -135,7 +166,7 @@ m3_fileset_reader_data(M3FilesetReader *reader, const M3FilesetEntry *entry,
 		return m3_error_corrupt(err, data->path, entry->offset,
 								"payload lies beyond the end of the file");
 	/* one payload after the other: a scan; else a lookup, which wants no more */
-	ahead = offset == reader->data_end ? M3I_SCAN_AHEAD : entry->size;
+	ahead = offset == reader->data_end ? reader->data_ahead : entry->size;
 	reader->data_end = offset + entry->size;
 	M3_TRY(m3i_fileset_source_peek(data, offset, entry->size, ahead, payload, err));
 	payload->size = entry->size;

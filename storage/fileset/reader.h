@@ -34,6 +34,8 @@ typedef struct M3FilesetReaderOptions
 	/* of the same fileset, from m3_fileset_read_header or a manifest: saves
 	 * reading three files; NULL otherwise.  Copied. */
 	const M3FilesetHeader *header;
+	/* bytes read when payloads are asked for one after the other; 0: a default */
+	size_t		data_ahead;
 } M3FilesetReaderOptions;
 
 /* options NULL: pread, no validation.  Errors as m3_fileset_read_header. */
@@ -44,6 +46,18 @@ extern M3Status m3_fileset_reader_open(M3Env *env, M3Memory *memory,
 extern void m3_fileset_reader_close(M3FilesetReader *reader);	/* NULL allowed */
 
 extern const M3FilesetHeader *m3_fileset_reader_header(const M3FilesetReader *reader);
+
+/*
+ * Opens all files that lookups need.  From then on M3_NOT_FOUND from a lookup means that the
+ * series is not there, and nothing else.
+ */
+extern M3Status m3_fileset_reader_open_files(M3FilesetReader *reader, M3Error *err);
+
+/* Bytes it keeps, maps not counted. */
+extern size_t m3_fileset_reader_memory(const M3FilesetReader *reader);
+
+/* Gives back what only the next lookup nearby would use; slices handed out are void. */
+extern void m3_fileset_reader_shrink(M3FilesetReader *reader);
 
 /* Checks every digest, the order and bounds of all entries, and the summaries. */
 extern M3Status m3_fileset_reader_validate(M3FilesetReader *reader, M3Error *err);

@@ -18,6 +18,7 @@ struct M3FilesetReader
 	bool		index_checked_whole;	/* its digest was right */
 	M3Source	sources[M3_FILESET_DIGESTED_COUNT];	/* open when file is set */
 	uint64_t	data_end;		/* of the payload read last */
+	size_t		data_ahead;
 	/* lookups: positions of the summaries in their file */
 	uint32_t   *summaries;
 	size_t		summary_count;

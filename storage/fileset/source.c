@@ -145,6 +145,15 @@ m3i_fileset_source_close(M3Source *source)
 	memset(source, 0, sizeof(*source));
 }
 
+void
+m3i_fileset_source_shrink(M3Source *source)
+{
+	m3_free(source->memory, source->window);
+	source->window = NULL;
+	source->window_capacity = 0;
+	source->window_size = 0;
+}
+
 static M3Status
 fill_window(M3Source *source, uint64_t offset, size_t size, M3Error *err)
 {

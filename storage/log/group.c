@@ -3,7 +3,7 @@
  *
  *   header | room for the marker | messages | header | messages | ...
  *
- * Only finish knows the count, and whether a marker is needed at all.  If not,
+ * Only finish knows the count, and whether the GROUP marker is needed at all.  If not,
  * the bytes start behind the room, with the header moved there; so the
  * first chunk's header is always filled last.
  */
@@ -67,6 +67,7 @@ begin(M3LogGroup *group, uint64_t xid, int64_t create_ns, M3Error *err)
 	group->xid = xid;
 	group->create_ns = create_ns;
 	group->count = 0;
+	group->voids = 0;
 	group->announced = 0;
 	group->first_chunk = true;
 	group->first_size = 0;
@@ -192,6 +193,27 @@ m3_log_group_add(M3LogGroup *group, uint64_t unique_index, int64_t time_ns,
 }
 
 M3Status
+m3_log_group_add_void(M3LogGroup *group, M3Slice namespace_name, bool dropped, M3Error *err)
+{
+	M3LogMarker marker = {.kind = M3_LOG_MARKER_VOID, .dropped = dropped, .name = namespace_name};
+	uint8_t		message[M3_LOG_MARKER_MAX_SIZE];
+	size_t		size;
+
+	if (namespace_name.size == 0 || namespace_name.size > M3_LOG_MARKER_NAME_MAX_SIZE)
+		return m3_error(err, M3_INVALID, "a namespace's name of %zu bytes cannot be logged",
+						namespace_name.size);
+	if (group->count != group->voids)
+		return m3_error(err, M3_INVALID, "a namespace is voided behind points");
+	size = (size_t) (m3_log_put_marker(message, &marker, group->create_ns) - message);
+	M3_TRY(open_message(group, size, err));
+	memcpy(group->buffer + group->used, message, size);
+	group->used += size;
+	group->count++;
+	group->voids++;
+	return M3_OK;
+}
+
+M3Status
 m3_log_group_finish(M3LogGroup *group, M3Slice *bytes, M3Error *err)
 {
 	size_t		start = 0;
@@ -207,7 +229,7 @@ m3_log_group_finish(M3LogGroup *group, M3Slice *bytes, M3Error *err)
 	}
 	if (group->count == 0 && group->xid == 0)
 		return M3_OK;
-	if (group->first_chunk && group->xid == 0)
+	if (group->first_chunk && group->xid == 0 && group->voids == 0)
 	{
 		size_t		payload_start = group->payload_start + group->marker_size;
 

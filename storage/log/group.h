@@ -1,7 +1,7 @@
 /*
  * A transaction as bytes of the log: one or more whole chunks of its own.
  *
- * One chunk without a transaction id needs no more than that: a chunk is
+ * One chunk of points without a transaction id needs no more than that: a chunk is
  * there or not.  Any other group begins with a GROUP marker (marker.h) that says how
  * many entries follow, so that a reader knows a torn one.  Payloads are at most
  * 64 KiB, except that of a single larger message.
@@ -36,6 +36,7 @@ typedef struct M3LogGroup
 	uint64_t	xid;
 	uint64_t	count;			/* entries added */
 	uint64_t	announced;		/* entries promised, when streaming */
+	uint64_t	voids;			/* of them, VOID markers */
 	bool		first_chunk;	/* the open chunk is the group's first */
 	M3LogSinkFn sink;			/* NULL: all in the buffer */
 	void	   *sink_context;
@@ -67,6 +68,13 @@ extern M3Status m3_log_group_add(M3LogGroup *group, uint64_t unique_index,
 								 int64_t time_ns, double value, M3TimeUnit unit,
 								 M3Slice annotation,
 								 const M3LogSeriesMetadata *metadata, M3Error *err);
+
+/*
+ * Adds a VOID marker (marker.h), which counts as an entry; before all points.  M3_INVALID
+ * behind a point, and for a name that is empty or too long; else as m3_log_group_add.
+ */
+extern M3Status m3_log_group_add_void(M3LogGroup *group, M3Slice namespace_name,
+									  bool dropped, M3Error *err);
 
 /*
  * Completes the group.  *bytes are its chunks, valid until the builder is used

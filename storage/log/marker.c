@@ -1,14 +1,18 @@
 #include "storage/log/marker.h"
 
+#include <assert.h>
+#include <string.h>
+
 #include "storage/base/time.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
 #endif
 
-#define ANNOTATION_MAX_SIZE 18u
+#define VOID_NAME_OFFSET 10u
+#define ANNOTATION_MAX_SIZE (VOID_NAME_OFFSET + M3_LOG_MARKER_NAME_MAX_SIZE)
 
-/* The two fields each kind has, in their order; the second may be absent. */
+/* What each kind says, in its order. */
 static size_t
 encode_annotation(uint8_t *out, const M3LogMarker *marker)
 {
@@ -27,6 +31,11 @@ encode_annotation(uint8_t *out, const M3LogMarker *marker)
 		case M3_LOG_MARKER_RESOLVED:
 			m3_store_le64(out + 2, marker->log_index);
 			return 10;
+		case M3_LOG_MARKER_VOID:
+			assert(marker->name.size <= M3_LOG_MARKER_NAME_MAX_SIZE);
+			m3_store_le64(out + 2, marker->dropped);
+			memcpy(out + VOID_NAME_OFFSET, marker->name.data, marker->name.size);
+			return VOID_NAME_OFFSET + marker->name.size;
 	}
 	return 2;
 }
@@ -68,6 +77,23 @@ m3_log_is_marker_namespace(M3Slice namespace)
 	return m3_slice_equal(namespace, m3_slice_cstr(M3_LOG_MARKER_NAMESPACE));
 }
 
+/* The least an annotation of the kind has. */
+static size_t
+fields_size(M3LogMarkerKind kind)
+{
+	switch (kind)
+	{
+		case M3_LOG_MARKER_GROUP:
+		case M3_LOG_MARKER_ABORT:
+			return 18;
+		case M3_LOG_MARKER_RESOLVED:
+			return 10;
+		case M3_LOG_MARKER_VOID:
+			return VOID_NAME_OFFSET + 1;
+	}
+	return SIZE_MAX;
+}
+
 M3Status
 m3_log_decode_marker(M3Slice annotation, M3LogMarker *marker, M3Error *err)
 {
@@ -79,12 +105,12 @@ m3_log_decode_marker(M3Slice annotation, M3LogMarker *marker, M3Error *err)
 		return m3_error(err, M3_CORRUPT, "marker is cut short");
 	if (annotation.data[0] != M3_LOG_MARKER_VERSION ||
 		annotation.data[1] < M3_LOG_MARKER_GROUP ||
-		annotation.data[1] > M3_LOG_MARKER_RESOLVED)
+		annotation.data[1] > M3_LOG_MARKER_VOID)
 		return m3_error(err, M3_UNSUPPORTED, "marker of version %u, kind %u is not known",
 						(unsigned) annotation.data[0], (unsigned) annotation.data[1]);
 	fields = annotation.data + 2;
 	marker->kind = (M3LogMarkerKind) annotation.data[1];
-	needed = marker->kind == M3_LOG_MARKER_RESOLVED ? 10 : 18;
+	needed = fields_size(marker->kind);
 	if (annotation.size < needed)
 		return m3_error(err, M3_CORRUPT, "marker is cut short");
 	switch (marker->kind)
@@ -99,6 +125,14 @@ m3_log_decode_marker(M3Slice annotation, M3LogMarker *marker, M3Error *err)
 			break;
 		case M3_LOG_MARKER_RESOLVED:
 			marker->log_index = m3_load_le64(fields);
+			break;
+		case M3_LOG_MARKER_VOID:
+			marker->dropped = m3_load_le64(fields) != 0;
+			marker->name = m3_slice(annotation.data + VOID_NAME_OFFSET,
+									annotation.size - VOID_NAME_OFFSET);
+			if (marker->name.size > M3_LOG_MARKER_NAME_MAX_SIZE)
+				return m3_error(err, M3_CORRUPT, "marker names a namespace of %zu bytes",
+								marker->name.size);
 			break;
 	}
 	return M3_OK;

@@ -12,6 +12,10 @@
  *   ABORT     log index, offset of the first chunk of the group taken back
  *   RESOLVED  log index L: transaction ids of groups in logs up to L need not be
  *             asked for again; who is not aborted has committed
+ *   VOID      1 if the namespace was dropped, 0 if truncated; then its name, 1 to 200
+ *             bytes, to the end.
+ *             An entry of its group like a point, before all points: what came
+ *             before the group is gone from the namespace
  *
  * Markers always carry their metadata, so a file needs no state for them.
  * Bytes behind the known fields are ignored; an unknown version or kind makes
@@ -26,13 +30,15 @@
 #define M3_LOG_MARKER_ID "txn"
 #define M3_LOG_MARKER_UNIQUE_INDEX 0	/* no series may have it */
 #define M3_LOG_MARKER_VERSION 1
-#define M3_LOG_MARKER_MAX_SIZE 128u /* message, and with its chunk header */
+#define M3_LOG_MARKER_MAX_SIZE 384u /* message, and with its chunk header */
+#define M3_LOG_MARKER_NAME_MAX_SIZE 200u
 
 typedef enum M3LogMarkerKind
 {
 	M3_LOG_MARKER_GROUP = 1,
 	M3_LOG_MARKER_ABORT = 2,
-	M3_LOG_MARKER_RESOLVED = 3
+	M3_LOG_MARKER_RESOLVED = 3,
+	M3_LOG_MARKER_VOID = 4
 } M3LogMarkerKind;
 
 typedef struct M3LogMarker
@@ -42,10 +48,13 @@ typedef struct M3LogMarker
 	uint64_t	count;			/* GROUP */
 	uint64_t	log_index;		/* ABORT, RESOLVED */
 	uint64_t	offset;			/* ABORT */
+	bool		dropped;		/* VOID */
+	M3Slice		name;			/* VOID: the namespace; decoded, it points into the annotation */
 } M3LogMarker;
 
 /* The message, prefix included, into M3_LOG_MARKER_MAX_SIZE; its size depends
- * on the kind and create_ns only. */
+ * on the kind, create_ns and the name only, which has at most
+ * M3_LOG_MARKER_NAME_MAX_SIZE bytes. */
 extern uint8_t *m3_log_put_marker(uint8_t *out, const M3LogMarker *marker, int64_t create_ns);
 
 /* A marker as a chunk of its own (ABORT, RESOLVED), ready for m3_commitlog_append
@@ -56,7 +65,7 @@ extern size_t m3_log_marker_chunk(uint8_t out[M3_LOG_MARKER_MAX_SIZE],
 /* Whether entries of this namespace are markers. */
 extern bool m3_log_is_marker_namespace(M3Slice namespace);
 
-/* M3_CORRUPT if too short, M3_UNSUPPORTED for another version or kind. */
+/* M3_CORRUPT if too short or not a namespace's name, M3_UNSUPPORTED for another version or kind. */
 extern M3Status m3_log_decode_marker(M3Slice annotation, M3LogMarker *marker, M3Error *err);
 
 #endif							/* M3_LOG_MARKER_H */

@@ -22,6 +22,7 @@ typedef struct GroupState
 	uint64_t	xid;
 	uint64_t	left;			/* of those announced */
 	uint64_t	entries;
+	uint64_t	voids;			/* of them */
 } GroupState;
 
 struct M3LogReader
@@ -309,24 +310,33 @@ m3_log_reader_close(M3LogReader *reader)
 }
 
 /*
- * Counts a marker or point into its group.  Returns a reason if it cannot be there.
+ * Counts an entry, a point or VOID marker, into its group.  Returns a reason if it cannot
+ * be there.
  */
+static const char *
+count_entry(GroupState *group, bool is_void)
+{
+	if (is_void && !group->announced)
+		return "namespace is voided outside of a group";
+	if (is_void && group->entries != group->voids)
+		return "namespace is voided behind points";
+	if (group->announced && group->left == 0)
+		return "group has more entries than announced";
+	group->left -= group->announced;
+	group->entries++;
+	group->voids += is_void;
+	return NULL;
+}
+
+/* The same for any record, other markers too. */
 static const char *
 count_into_group(GroupState *group, const M3LogRecord *record)
 {
-	bool		is_first = group->entries == 0 && !group->announced;
-
-	if (!record->is_marker)
-	{
-		if (group->announced && group->left == 0)
-			return "group has more entries than announced";
-		group->left -= group->announced;
-		group->entries++;
-		return NULL;
-	}
+	if (m3_log_is_entry(record))
+		return count_entry(group, record->is_marker);
 	if (record->marker.kind != M3_LOG_MARKER_GROUP)
 		return group->announced ? "marker within a group" : NULL;
-	if (!is_first)
+	if (group->entries > 0 || group->announced)
 		return "group begins within a group";
 	group->announced = true;
 	group->left = record->marker.count;

@@ -8,8 +8,9 @@
  *
  * Groups.  A group is a run of chunks that starts where the one before it ended.
  * It ends with the chunk in which its last message ends: the message that
- * holds the last entry its GROUP marker announces, or without a marker the
- * first message that ends with a chunk.  valid_size is the end of the last whole group.
+ * holds the last entry its GROUP marker announces, or without that marker the
+ * first message that ends with a chunk.  VOID markers are among the entries, before the
+ * points; any other marker is a group by itself.  valid_size is the end of the last whole group.
  */
 #ifndef M3_LOG_READER_H
 #define M3_LOG_READER_H
@@ -45,6 +46,13 @@ typedef struct M3LogRecord
 	uint64_t	group_xid;		/* 0: none */
 } M3LogRecord;
 
+/* Whether it is an entry of its group: a point, or a VOID marker. */
+static inline bool
+m3_log_is_entry(const M3LogRecord *record)
+{
+	return !record->is_marker || record->marker.kind == M3_LOG_MARKER_VOID;
+}
+
 typedef enum M3LogEndKind
 {
 	M3_LOG_END_CLEAN,			/* valid_size is the file's size */
@@ -61,7 +69,7 @@ typedef struct M3LogEnd
 	uint64_t	file_size;
 	uint64_t	valid_size;		/* end of the last whole group; >= the LogInfo's chunk */
 	uint64_t	offset;			/* of the chunk in which reading stopped */
-	uint64_t	entries;		/* before valid_size, markers left out */
+	uint64_t	entries;		/* before valid_size: points and VOID markers */
 	uint64_t	groups;			/* before valid_size that hold entries */
 	uint64_t	max_unique_index;	/* of the entries read */
 	char		reason[128];	/* lower case, empty if clean */

@@ -54,7 +54,7 @@ extern M3Status m3_log_set_check(M3LogSet *set, M3LogProgressFn progress,
 								 void *context, M3Error *err);
 
 /* Known after check: */
-extern uint64_t m3_log_set_entries(const M3LogSet *set);	/* markers left out */
+extern uint64_t m3_log_set_entries(const M3LogSet *set);	/* points and VOID markers */
 extern bool m3_log_set_is_aborted(const M3LogSet *set, uint64_t log_index, uint64_t offset);
 /* highest log index of a RESOLVED marker; false if there is none */
 extern bool m3_log_set_resolved(const M3LogSet *set, uint64_t *log_index);
@@ -90,6 +90,9 @@ typedef struct M3LogReplay
 	M3Status	(*begin) (void *context, const M3LogGroupInfo *group, bool *apply, M3Error *err);
 	M3Status	(*entry) (void *context, const M3LogGroupInfo *group,
 						  const M3LogRecord *record, M3Error *err);
+	/* a VOID marker of the group; NULL: passed over */
+	M3Status	(*voided) (void *context, const M3LogGroupInfo *group,
+						   const M3LogMarker *marker, M3Error *err);
 	/* NULL allowed */
 	M3Status	(*end) (void *context, const M3LogGroupInfo *group, M3Error *err);
 	/* a file begins, its series are new ones; NULL allowed */

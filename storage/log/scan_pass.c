@@ -88,7 +88,7 @@ check_entries(M3LogSet *set, M3LogReader *reader, Progress *progress, M3Error *e
 
 	while ((status = m3_log_reader_next(reader, &record, err)) == M3_OK)
 	{
-		/* a marker that is no GROUP is a group by itself: it is whole */
+		/* such a marker is a group by itself: it is whole */
 		if (record.is_marker && record.marker.kind == M3_LOG_MARKER_ABORT)
 			M3_TRY(note_aborted(set, &record.marker, err));
 		else if (record.is_marker && record.marker.kind == M3_LOG_MARKER_RESOLVED &&
@@ -218,6 +218,17 @@ end_group(const M3LogReplay *replay, Delivery *delivery, M3Error *err)
 }
 
 static M3Status
+deliver(const M3LogReplay *replay, const M3LogGroupInfo *group, const M3LogRecord *record,
+		M3Error *err)
+{
+	if (!record->is_marker)
+		return replay->entry(replay->context, group, record, err);
+	if (replay->voided == NULL)
+		return M3_OK;
+	return replay->voided(replay->context, group, &record->marker, err);
+}
+
+static M3Status
 replay_entries(M3LogSet *set, const M3LogReplay *replay, const M3LogFile *file,
 			   M3LogReader *reader, Progress *progress, M3Error *err)
 {
@@ -234,11 +245,11 @@ replay_entries(M3LogSet *set, const M3LogReplay *replay, const M3LogFile *file,
 			M3_TRY(end_group(replay, &delivery, err));
 			/* the record stays valid: only the file is closed, not the window */
 			M3_TRY(progress_step(set, progress, reader, err));
-			if (!record.is_marker)
+			if (m3_log_is_entry(&record))
 				M3_TRY(begin_group(set, replay, file, &record, &delivery, err));
 		}
-		if (!record.is_marker && delivery.apply)
-			M3_TRY(replay->entry(replay->context, &delivery.group, &record, err));
+		if (m3_log_is_entry(&record) && delivery.apply)
+			M3_TRY(deliver(replay, &delivery.group, &record, err));
 	}
 	if (status != M3_NOT_FOUND)
 		return status;

@@ -52,6 +52,22 @@ see_entry(void *context, const M3LogGroupInfo *group, const M3LogRecord *record,
 	return M3_OK;
 }
 
+static M3Status
+see_voided(void *context, const M3LogGroupInfo *group, const M3LogMarker *marker, M3Error *err)
+{
+	Seen	   *seen = context;
+
+	(void) err;
+	(void) group;
+	if (marker->kind != M3_LOG_MARKER_VOID || marker->name.size == 0 ||
+		marker->name.size > M3_LOG_MARKER_NAME_MAX_SIZE)
+		abort();
+	seen->shown++;
+	for (size_t i = 0; i < marker->name.size; i++)
+		seen->bytes += marker->name.data[i];
+	return M3_OK;
+}
+
 static void
 write_file(M3Env *env, const uint8_t *data, size_t size)
 {
@@ -94,7 +110,9 @@ check_set(M3Env *env)
 {
 	M3LogSet   *set;
 	Seen		seen = {0, 0, 0};
-	M3LogReplay replay = {.begin = see_begin, .entry = see_entry, .context = &seen};
+	M3LogReplay replay = {
+		.begin = see_begin, .entry = see_entry, .voided = see_voided, .context = &seen
+	};
 	const M3LogFile *file;
 	uint64_t	entries;
 	uint64_t	cut;

@@ -33,7 +33,7 @@ visit_namespace(void *context, M3Slice name, const M3NamespaceOptions *options, 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	M3RegistryVisitor visitor = {visit_root, visit_namespace, NULL};
+	M3RegistryVisitor visitor = {visit_root, visit_namespace, NULL, NULL};
 	M3Env	   *env;
 	M3File	   *file;
 	M3Error		err;

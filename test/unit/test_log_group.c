@@ -109,6 +109,10 @@ typedef struct Seen
 	uint64_t	entries[64];
 	bool		resolved[64];
 	double		sum[64];
+	size_t		voids;
+	char		void_names[64][M3_LOG_MARKER_NAME_MAX_SIZE + 1];
+	bool		void_dropped[64];
+	size_t		void_groups[64];	/* number of the group, as shown */
 	uint64_t	refuse_xid;
 	size_t		ends;
 	size_t		files;
@@ -151,6 +155,24 @@ seen_entry(void *context, const M3LogGroupInfo *group, const M3LogRecord *record
 }
 
 static M3Status
+seen_voided(void *context, const M3LogGroupInfo *group, const M3LogMarker *marker, M3Error *err)
+{
+	Seen	   *seen = context;
+	size_t		n = seen->voids++;
+
+	(void) err;
+	CHECK_INT(marker->kind, M3_LOG_MARKER_VOID);
+	CHECK_INT(group->offset, seen->offsets[seen->groups - 1]);
+	/* before the points, between begin and end */
+	CHECK_INT(seen->groups, seen->ends + 1);
+	CHECK_INT(seen->entries[seen->groups - 1], 0);
+	memcpy(seen->void_names[n], marker->name.data, marker->name.size);
+	seen->void_dropped[n] = marker->dropped;
+	seen->void_groups[n] = seen->groups - 1;
+	return M3_OK;
+}
+
+static M3Status
 seen_end(void *context, const M3LogGroupInfo *group, M3Error *err)
 {
 	Seen	   *seen = context;
@@ -188,8 +210,8 @@ scan(M3LogSet **result, uint64_t refuse_xid)
 	M3LogSet   *set;
 	M3Error		err;
 	M3LogReplay replay = {
-		.begin = seen_begin, .entry = seen_entry, .end = seen_end, .file = seen_file,
-		.progress = seen_progress, .context = &seen
+		.begin = seen_begin, .entry = seen_entry, .voided = seen_voided, .end = seen_end,
+		.file = seen_file, .progress = seen_progress, .context = &seen
 	};
 
 	memset(&seen, 0, sizeof(seen));
@@ -328,7 +350,10 @@ test_marker_bytes(void)
 {
 	static const uint8_t known[] = {1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 99};
 	static const uint8_t newer[] = {2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0};
-	static const uint8_t other[] = {1, 4, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0};
+	static const uint8_t truncate[] = {1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 'n', 's'};
+	static const uint8_t drop[] = {1, 4, 1, 0, 0, 0, 0, 0, 0, 0, 'n'};
+	static const uint8_t other[] = {1, 5, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0};
+	uint8_t		longest[10 + M3_LOG_MARKER_NAME_MAX_SIZE + 1];
 	M3LogMarker marker;
 	M3Error		err;
 
@@ -340,6 +365,123 @@ test_marker_bytes(void)
 	CHECK_STATUS(m3_log_decode_marker(m3_slice(newer, 18), &marker, &err), M3_UNSUPPORTED);
 	CHECK_STATUS(m3_log_decode_marker(m3_slice(other, 18), &marker, &err), M3_UNSUPPORTED);
 	CHECK_STATUS(m3_log_decode_marker(m3_slice(NULL, 0), &marker, &err), M3_CORRUPT);
+
+	CHECK_OK(m3_log_decode_marker(m3_slice(truncate, sizeof(truncate)), &marker, &err));
+	CHECK(!marker.dropped);
+	CHECK(m3_slice_equal(marker.name, m3_slice_cstr("ns")));
+	CHECK_OK(m3_log_decode_marker(m3_slice(drop, sizeof(drop)), &marker, &err));
+	CHECK(marker.dropped);
+	CHECK(m3_slice_equal(marker.name, m3_slice_cstr("n")));
+	for (size_t size = 0; size < sizeof(drop); size++)
+		CHECK_STATUS(m3_log_decode_marker(m3_slice(drop, size), &marker, &err), M3_CORRUPT);
+	memset(longest, 'x', sizeof(longest));
+	memcpy(longest, drop, 10);
+	CHECK_STATUS(m3_log_decode_marker(m3_slice(longest, sizeof(longest)), &marker, &err),
+				 M3_CORRUPT);
+	CHECK_OK(m3_log_decode_marker(m3_slice(longest, sizeof(longest) - 1), &marker, &err));
+	CHECK_INT(marker.name.size, M3_LOG_MARKER_NAME_MAX_SIZE);
+}
+
+static uint64_t
+image_voids(Image *image, M3LogGroup *group, uint64_t xid, const char *first, const char *second,
+			uint64_t count)
+{
+	uint64_t	offset = image->size;
+	M3Slice		bytes;
+	M3Error		err;
+
+	CHECK_OK(m3_log_group_begin(group, xid, NOW, &err));
+	CHECK_OK(m3_log_group_add_void(group, m3_slice_cstr(first), false, &err));
+	if (second != NULL)
+		CHECK_OK(m3_log_group_add_void(group, m3_slice_cstr(second), true, &err));
+	add_points(group, count, 0, true);
+	CHECK_OK(m3_log_group_finish(group, &bytes, &err));
+	image_add(image, bytes.data, bytes.size);
+	return offset;
+}
+
+static void
+check_voids(const Image *image, const size_t *starts)
+{
+	M3LogSet   *set;
+	Seen		seen = scan(&set, 0);
+
+	CHECK_INT(seen.groups, 4);
+	CHECK_INT(seen.voids, 4);
+	CHECK_INT(seen.void_groups[0], 1);
+	CHECK_INT(seen.void_groups[1], 2);
+	CHECK_INT(seen.void_groups[2], 2);
+	CHECK_INT(seen.void_groups[3], 3);
+	CHECK(strcmp(seen.void_names[0], "one") == 0 && !seen.void_dropped[0]);
+	CHECK(strcmp(seen.void_names[1], "two") == 0 && !seen.void_dropped[1]);
+	CHECK(strcmp(seen.void_names[2], "three") == 0 && seen.void_dropped[2]);
+	CHECK(strcmp(seen.void_names[3], "five") == 0);
+	CHECK_INT(seen.entries[1], 0);
+	CHECK_INT(seen.entries[2], 3);
+	CHECK_INT(seen.entries[3], 5000);
+	for (size_t i = 0; i < 3; i++)
+		CHECK_INT(seen.offsets[i], starts[i]);
+	CHECK_INT(seen.offsets[3], starts[4]);
+	CHECK_INT(m3_log_set_entries(set), 2 + 1 + 5 + 2 + 5001);
+	CHECK_INT(m3_log_set_file(set, 0)->end.groups, 5);
+	CHECK_INT(m3_log_set_file(set, 0)->end.kind, M3_LOG_END_CLEAN);
+	m3_log_set_close(set);
+	/* not shown if the transaction did not commit */
+	seen = scan(NULL, 9);
+	CHECK_INT(seen.voids, 2);
+	CHECK(strcmp(seen.void_names[1], "five") == 0);
+	(void) image;
+}
+
+/* VOID markers are entries of their group: one with them is never without a GROUP marker,
+ * and torn or taken back with the rest. */
+static void
+test_voids(M3LogGroup *group)
+{
+	Image		image = {NULL, 0, 0};
+	char		name[M3_LOG_MARKER_NAME_MAX_SIZE + 2];
+	size_t		starts[6];
+	M3Slice		bytes;
+	M3Error		err;
+
+	clear_root();
+	image_start(&image, 1);
+	starts[0] = image_group(&image, group, 0, 2, 0);
+	starts[1] = image_voids(&image, group, 0, "one", NULL, 0);
+	starts[2] = image_voids(&image, group, 9, "two", "three", 3);
+	starts[3] = image_voids(&image, group, 0, "four", "four", 0);
+	starts[4] = image_voids(&image, group, 0, "five", NULL, 5000);
+	starts[5] = image.size;
+	image_marker(&image, (M3LogMarker) {.kind = M3_LOG_MARKER_ABORT, .log_index = 1,
+										.offset = starts[3]});
+	image_save(&image, image.size, 1);
+	check_voids(&image, starts);
+
+	for (size_t size = starts[1]; size < starts[4] + 600; size++)
+	{
+		size_t		whole = 1;
+		Seen		seen;
+
+		while (whole < 5 && starts[whole + 1] <= size)
+			whole++;
+		image_save(&image, size, 1);
+		seen = scan(NULL, 0);
+		CHECK_INT(seen.groups, whole == 1 && size < starts[1] ? 0 : whole);
+		CHECK_INT(seen.voids, whole < 2 ? 0 : whole < 3 ? 1 : whole < 4 ? 3 : 5);
+	}
+
+	memset(name, 'n', sizeof(name));
+	CHECK_OK(m3_log_group_begin(group, 0, NOW, &err));
+	CHECK_OK(m3_log_group_add_void(group, m3_slice(name, sizeof(name) - 2), true, &err));
+	CHECK_OK(m3_log_group_finish(group, &bytes, &err));
+	CHECK(bytes.size < 2 * M3_LOG_MARKER_MAX_SIZE);
+	CHECK_OK(m3_log_group_begin(group, 0, NOW, &err));
+	CHECK_STATUS(m3_log_group_add_void(group, m3_slice(name, sizeof(name) - 1), true, &err),
+				 M3_INVALID);
+	CHECK_STATUS(m3_log_group_add_void(group, m3_slice(name, 0), true, &err), M3_INVALID);
+	add_points(group, 1, 0, true);
+	CHECK_STATUS(m3_log_group_add_void(group, m3_slice_cstr("ns"), true, &err), M3_INVALID);
+	free(image.data);
 }
 
 /* Groups that contradict their markers end the file as corrupt. */
@@ -347,24 +489,29 @@ static void
 test_contradictions(void)
 {
 	M3LogMarker marker = {.kind = M3_LOG_MARKER_GROUP, .count = 1};
+	M3LogMarker voided = {.kind = M3_LOG_MARKER_VOID, .name = m3_slice_cstr("ns")};
 	Image		image = {NULL, 0, 0};
 	M3LogSet   *set;
 
-	for (int variant = 0; variant < 2; variant++)
+	for (int variant = 0; variant < 5; variant++)
 	{
-		uint8_t		chunk[1024];
+		uint8_t		chunk[2048];
 		M3LogEntry	entries[3];
 		uint8_t    *end;
 
 		clear_root();
 		fixture_example(entries);
 		image_start(&image, 1);
-		end = m3_log_put_marker(chunk + 12, &marker, NOW);
-		end = m3_log_put_entry(end, &entries[0]);
+		end = chunk + 12;
+		marker.count = variant == 2 ? 2 : 1;
+		if (variant != 3)
+			end = m3_log_put_marker(end, &marker, NOW);
+		end = variant == 4 ? m3_log_put_marker(end, &voided, NOW) :
+			m3_log_put_entry(end, &entries[0]);
 		if (variant == 0)
 			end = m3_log_put_entry(end, &entries[1]);
 		else
-			end = m3_log_put_marker(end, &marker, NOW);
+			end = m3_log_put_marker(end, variant == 1 ? &marker : &voided, NOW);
 		m3_log_put_chunk_header(chunk, chunk + 12, (size_t) (end - chunk - 12));
 		image_add(&image, chunk, (size_t) (end - chunk));
 		image_save(&image, image.size, 1);
@@ -425,6 +572,21 @@ test_builder(M3LogGroup *group)
 		}
 		free(collected.image.data);
 	}
+
+	/* voids too */
+	memset(&collected, 0, sizeof(collected));
+	CHECK_OK(m3_log_group_begin_stream(group, 0, NOW, 3002, collect, &collected, &err));
+	CHECK_OK(m3_log_group_add_void(group, m3_slice_cstr("a"), false, &err));
+	CHECK_OK(m3_log_group_add_void(group, m3_slice_cstr("b"), true, &err));
+	add_points(group, 3000, 0, true);
+	CHECK_OK(m3_log_group_finish(group, &bytes, &err));
+	CHECK_OK(m3_log_group_begin(group, 0, NOW, &err));
+	CHECK_OK(m3_log_group_add_void(group, m3_slice_cstr("a"), false, &err));
+	CHECK_OK(m3_log_group_add_void(group, m3_slice_cstr("b"), true, &err));
+	add_points(group, 3000, 0, true);
+	CHECK_OK(m3_log_group_finish(group, &bytes, &err));
+	CHECK_BYTES(collected.image.data, collected.image.size, bytes.data, bytes.size);
+	free(collected.image.data);
 
 	/* nothing is nothing; a single small group is one plain chunk */
 	CHECK_OK(m3_log_group_begin(group, 0, NOW, &err));
@@ -622,6 +784,7 @@ main(void)
 	test_torn_groups(&group);
 	test_markers(&group);
 	test_marker_bytes();
+	test_voids(&group);
 	test_contradictions();
 	test_set(&group);
 	test_hole(&group);
