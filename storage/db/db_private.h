@@ -33,6 +33,9 @@ m3i_place_before(M3LogPlace a, M3LogPlace b)
 	return a.log_index != b.log_index ? a.log_index < b.log_index : a.offset < b.offset;
 }
 
+/* Series of a namespace's list that lie together. */
+#define M3_SERIES_CHUNK 512u
+
 /*
  * A namespace, in the arena.  Name and creation order never change.
  *
@@ -46,10 +49,13 @@ typedef struct M3NamespaceShared
 {
 	M3Ref		next;			/* of its root, in order of creation; ROOT_NAMES */
 	M3NamespaceOptions options; /* ROOT_NAMES */
-	M3Ref		series;			/* array of refs by ordinal, 0 for holes; ROOT_NAMES */
+	M3Ref		series_chunks;	/* array of refs of arrays of M3_SERIES_CHUNK refs of series,
+								 * by ordinal, 0 for holes; ROOT_NAMES */
 	uint32_t	series_count;	/* holes included; ROOT_NAMES */
 	uint32_t	series_holes;	/* ROOT_NAMES */
-	uint32_t	series_capacity;	/* ROOT_NAMES */
+	uint32_t	first_hole;		/* there is none before it; ROOT_NAMES */
+	uint32_t	chunk_count;	/* ROOT_NAMES */
+	uint32_t	chunk_capacity; /* ROOT_NAMES */
 	int64_t		first_block_ns; /* of points ever buffered; atomic */
 	int64_t		end_ns;			/* end of the last such block; atomic */
 	uint64_t	point_count;	/* in buffers; atomic */
@@ -276,10 +282,22 @@ extern M3Status m3i_series_ensure(M3Database *db, M3Ref namespace_ref, M3Slice i
 								  M3Error *err);
 extern M3Status m3i_series_check_tags(M3Slice id, M3Slice stored, M3Slice wanted,
 									  M3Error *err);
-/* Copies part of the namespace's list of series, holes included; 0 at its end. */
-#define M3_SERIES_CHUNK 512u
+/* The place of a series in the namespace's list; ordinal < series_count.  ROOT_NAMES held. */
+static inline M3Ref *
+m3i_series_entry(const M3Database *db, const M3NamespaceShared *ns, uint32_t ordinal)
+{
+	const M3Ref *chunks = m3_arena_at(db->arena, ns->series_chunks);
+
+	return (M3Ref *) m3_arena_at(db->arena, chunks[ordinal / M3_SERIES_CHUNK]) +
+		ordinal % M3_SERIES_CHUNK;
+}
+
+/* Copies a chunk of the namespace's list of series, holes included, from first on, a multiple of
+ * M3_SERIES_CHUNK; 0 at the list's end. */
 extern uint32_t m3i_series_chunk(M3Database *db, const M3NamespaceShared *ns, uint32_t first,
 								 M3Ref list[M3_SERIES_CHUNK]);
+/* Frees the list, not the series.  Nobody uses the namespace any more. */
+extern void m3i_series_list_free(M3Database *db, M3NamespaceShared *ns);
 /*
  * Takes a series that holds nothing, and is in no fileset, out of its namespace; false if not.
  * Its memory stays until m3i_series_reclaim finds that everybody who may have found the series

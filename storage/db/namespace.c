@@ -352,23 +352,23 @@ m3i_namespaces_drop(M3Database *db)
 	{
 		M3Ref		ref = root->first_namespace;
 		M3NamespaceShared *ns = namespace_at(db, ref);
-		const M3Ref *series = ns->series == 0 ? NULL : m3_arena_at(db->arena, ns->series);
 
 		for (uint32_t i = 0; i < ns->series_count; i++)
 		{
+			M3Ref		series = *m3i_series_entry(db, ns, i);
 			uint32_t	hash;
 			uint32_t	lock;
 
-			if (series[i] == 0)
+			if (series == 0)
 				continue;
-			hash = ((M3Series *) m3_arena_at(db->arena, series[i]))->hash;
+			hash = ((M3Series *) m3_arena_at(db->arena, series))->hash;
 			lock = M3_LOCK_STRIPE + m3_series_stripe(hash);
 			env->lock(env, lock, M3_LOCK_EXCLUSIVE);
-			m3_series_unlink(db->arena, env, m3i_stripe(db, hash), series[i]);
+			m3_series_unlink(db->arena, env, m3i_stripe(db, hash), series);
 			env->unlock(env, lock);
-			m3_arena_free(db->arena, env, series[i]);
+			m3_arena_free(db->arena, env, series);
 		}
-		m3_arena_free(db->arena, env, ns->series);
+		m3i_series_list_free(db, ns);
 		m3i_blocks_free(db, ns);
 		root->first_namespace = ns->next;
 		m3_arena_free(db->arena, env, ref);
@@ -379,7 +379,7 @@ m3i_namespaces_drop(M3Database *db)
 		M3Ref		ref = root->first_buried;
 
 		root->first_buried = namespace_at(db, ref)->next;
-		m3_arena_free(db->arena, env, namespace_at(db, ref)->series);
+		m3i_series_list_free(db, namespace_at(db, ref));
 		m3_arena_free(db->arena, env, ref);
 	}
 	root->has_options = false;

@@ -23,7 +23,7 @@ void_series(M3Database *db, M3NamespaceShared *ns, uint64_t sequence)
 	env->lock(env, m3i_lock_names(db), M3_LOCK_SHARED);
 	for (uint32_t i = 0; i < ns->series_count; i++)
 	{
-		M3Ref		ref = ((const M3Ref *) m3_arena_at(db->arena, ns->series))[i];
+		M3Ref		ref = *m3i_series_entry(db, ns, i);
 		M3Series   *series;
 		uint32_t	lock;
 
@@ -104,7 +104,7 @@ free_buried(M3Database *db, uint64_t oldest)
 		else
 		{
 			*link = namespace_at(db, ref)->next;
-			m3_arena_free(db->arena, db->env, namespace_at(db, ref)->series);
+			m3i_series_list_free(db, namespace_at(db, ref));
 			m3_arena_free(db->arena, db->env, ref);
 		}
 	}

@@ -95,6 +95,19 @@ consider_shared(M3Scan *scan, const M3ScanOptions *options, M3Ref ref, M3Error *
 	return add_series(scan, ref, m3i_own_of_ref(&scan->own, ref), err);
 }
 
+/* ROOT_NAMES held. */
+static void
+copy_chunks(const M3Database *db, const M3NamespaceShared *ns, M3Ref *list)
+{
+	for (uint32_t first = 0; first < ns->series_count; first += M3_SERIES_CHUNK)
+	{
+		uint32_t	left = ns->series_count - first;
+
+		memcpy(list + first, m3i_series_entry(db, ns, first),
+			   (left < M3_SERIES_CHUNK ? left : M3_SERIES_CHUNK) * sizeof(M3Ref));
+	}
+}
+
 /* A copy of the namespace's list of series. */
 static M3Status
 copy_list(M3Scan *scan, const M3NamespaceShared *ns, M3Ref **list, uint32_t *count, M3Error *err)
@@ -110,8 +123,8 @@ copy_list(M3Scan *scan, const M3NamespaceShared *ns, M3Ref **list, uint32_t *cou
 		env->lock(env, m3i_lock_names(scan->db), M3_LOCK_SHARED);
 		*count = ns->series_count;
 		done = *count <= capacity;
-		if (done && *count > 0)
-			memcpy(*list, m3_arena_at(scan->db->arena, ns->series), *count * sizeof(M3Ref));
+		if (done)
+			copy_chunks(scan->db, ns, *list);
 		env->unlock(env, m3i_lock_names(scan->db));
 		if (done)
 			return M3_OK;

@@ -1,6 +1,6 @@
 /*
- * The series of a namespace: a list in order of creation beside the table that
- * finds them, which all namespaces share.
+ * The series of a namespace: a list, in chunks so that it needs no large piece of
+ * memory, beside the table that finds them, which all namespaces share.
  */
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #error "storage/ must not include PostgreSQL headers"
 #endif
 
-#define FIRST_SERIES_CAPACITY 16u
+#define FIRST_CHUNK_CAPACITY 2u
 
 M3Status
 m3i_series_check_tags(M3Slice id, M3Slice stored, M3Slice wanted, M3Error *err)
@@ -25,26 +25,74 @@ m3i_series_check_tags(M3Slice id, M3Slice stored, M3Slice wanted, M3Error *err)
 	return M3_CONFLICT;
 }
 
-/* ROOT_NAMES held exclusive: room for one more entry in the namespace's list. */
+/* ROOT_NAMES held exclusive: one more chunk at the end of the list. */
+static bool
+add_chunk(M3Database *db, M3NamespaceShared *ns)
+{
+	M3Ref		chunk = m3_arena_alloc(db->arena, db->env, M3_SERIES_CHUNK * sizeof(M3Ref));
+
+	if (chunk == 0)
+		return false;
+	if (ns->chunk_count == ns->chunk_capacity)
+	{
+		uint32_t	capacity = ns->chunk_capacity * 2 + FIRST_CHUNK_CAPACITY;
+		M3Ref		chunks = m3_arena_alloc(db->arena, db->env, capacity * sizeof(M3Ref));
+
+		if (chunks == 0)
+		{
+			m3_arena_free(db->arena, db->env, chunk);
+			return false;
+		}
+		if (ns->chunk_count > 0)
+			memcpy(m3_arena_at(db->arena, chunks), m3_arena_at(db->arena, ns->series_chunks),
+				   ns->chunk_count * sizeof(M3Ref));
+		m3_arena_free(db->arena, db->env, ns->series_chunks);
+		ns->series_chunks = chunks;
+		ns->chunk_capacity = capacity;
+	}
+	((M3Ref *) m3_arena_at(db->arena, ns->series_chunks))[ns->chunk_count++] = chunk;
+	return true;
+}
+
+/* ROOT_NAMES held exclusive: makes sure there is a place for one more series. */
 static bool
 reserve_entry(M3Database *db, M3NamespaceShared *ns)
 {
-	uint32_t	capacity = ns->series_capacity == 0 ? FIRST_SERIES_CAPACITY :
-		ns->series_capacity * 2;
-	M3Ref		ref;
+	return ns->series_holes > 0 || ns->series_count < ns->chunk_count * M3_SERIES_CHUNK ||
+		add_chunk(db, ns);
+}
 
-	if (ns->series_count < ns->series_capacity)
-		return true;
-	ref = m3_arena_alloc(db->arena, db->env, capacity * sizeof(M3Ref));
-	if (ref == 0)
-		return false;
-	if (ns->series_count > 0)
-		memcpy(m3_arena_at(db->arena, ref), m3_arena_at(db->arena, ns->series),
-			   ns->series_count * sizeof(M3Ref));
-	m3_arena_free(db->arena, db->env, ns->series);
-	ns->series = ref;
-	ns->series_capacity = capacity;
-	return true;
+/* ROOT_NAMES held exclusive, a place reserved: the first hole, or the end. */
+static uint32_t
+add_entry(M3Database *db, M3NamespaceShared *ns, M3Ref ref)
+{
+	uint32_t	ordinal = ns->series_count;
+
+	if (ns->series_holes > 0)
+	{
+		for (ordinal = ns->first_hole; *m3i_series_entry(db, ns, ordinal) != 0;)
+			ordinal++;
+		ns->first_hole = ordinal + 1;
+		ns->series_holes--;
+	}
+	else
+		ns->series_count++;
+	*m3i_series_entry(db, ns, ordinal) = ref;
+	return ordinal;
+}
+
+void
+m3i_series_list_free(M3Database *db, M3NamespaceShared *ns)
+{
+	for (uint32_t i = 0; i < ns->chunk_count; i++)
+		m3_arena_free(db->arena, db->env,
+					  ((M3Ref *) m3_arena_at(db->arena, ns->series_chunks))[i]);
+	m3_arena_free(db->arena, db->env, ns->series_chunks);
+	ns->series_chunks = 0;
+	ns->chunk_count = 0;
+	ns->chunk_capacity = 0;
+	ns->series_count = 0;
+	ns->series_holes = 0;
 }
 
 /* ROOT_NAMES held exclusive. */
@@ -71,9 +119,7 @@ create_locked(M3Database *db, M3Ref namespace_ref, M3Slice id, M3Slice tags, uin
 			series->unique_index = db->root->next_unique_index++;
 			series->shard = m3_shard_of_id(id, db->root->options.hash_seed,
 										   db->root->options.shard_count);
-			series->ordinal = ns->series_count;
-			((M3Ref *) m3_arena_at(db->arena, ns->series))[ns->series_count] = ref;
-			ns->series_count++;
+			series->ordinal = add_entry(db, ns, ref);
 			*created = true;
 		}
 	}
@@ -95,8 +141,7 @@ m3i_series_chunk(M3Database *db, const M3NamespaceShared *ns, uint32_t first,
 	if (count > M3_SERIES_CHUNK)
 		count = M3_SERIES_CHUNK;
 	if (count > 0)
-		memcpy(list, (const M3Ref *) m3_arena_at(db->arena, ns->series) + first,
-			   count * sizeof(M3Ref));
+		memcpy(list, m3i_series_entry(db, ns, first), count * sizeof(M3Ref));
 	db->env->unlock(db->env, m3i_lock_names(db));
 	return count;
 }
@@ -107,11 +152,11 @@ m3i_series_chunk(M3Database *db, const M3NamespaceShared *ns, uint32_t first,
 static void
 remove_entry(M3Database *db, M3NamespaceShared *ns, const M3Series *series)
 {
-	M3Ref	   *list = m3_arena_at(db->arena, ns->series);
-
-	list[series->ordinal] = 0;
+	if (ns->series_holes == 0 || series->ordinal < ns->first_hole)
+		ns->first_hole = series->ordinal;
+	*m3i_series_entry(db, ns, series->ordinal) = 0;
 	ns->series_holes++;
-	while (ns->series_count > 0 && list[ns->series_count - 1] == 0)
+	while (ns->series_count > 0 && *m3i_series_entry(db, ns, ns->series_count - 1) == 0)
 	{
 		ns->series_count--;
 		ns->series_holes--;

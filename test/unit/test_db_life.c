@@ -430,6 +430,46 @@ test_life(uint64_t seed, uint32_t steps)
 		fprintf(stderr, "    seed %llu\n", (unsigned long long) seed);
 }
 
+/* Series that live for a day each: memory follows those that are alive. */
+static void
+test_churn(void)
+{
+	M3NamespaceOptions churning = test_options(7200);
+	uint64_t	used[60];
+	M3ArenaStats stats;
+	M3NamespaceInfo info;
+
+	churning.retention_period_ns = DAY;
+	now_ns = T0;
+	env = env_fault_create();
+	env_fault_set_clock(env, now_ns);
+	test_engine_open(&engine, env, "/data", ARENA_SIZE, 3);
+	CHECK_OK(test_engine_bootstrap(&engine, NULL, &err));
+	for (int day = 0; day < 60; day++)
+	{
+		for (int i = 0; i < 700; i++)
+		{
+			char		name[32];
+
+			snprintf(name, sizeof(name), "container-%d-%d", day, i);
+			CHECK_OK(test_write(&engine, 0, "churn", &churning, name, now_ns, i, &err));
+		}
+		for (uint32_t job = 0; job < 6; job++)
+			run_job(engine.dbs[2], job);
+		now_ns += DAY + 2 * HOUR;
+		env_fault_set_clock(env, now_ns);
+		run_job(engine.dbs[2], 0);
+		run_job(engine.dbs[2], 0);
+		m3_engine_arena_stats(engine.engines[1], &stats);
+		used[day] = stats.bytes_used;
+	}
+	CHECK_OK(m3_namespace_info(engine.dbs[1], m3_slice_cstr("churn"), &info, &err));
+	CHECK_INT(info.series_count, 0);
+	CHECK(used[59] <= used[9] + 16384);
+	test_engine_crash(&engine);
+	env_fault_destroy(env);
+}
+
 int
 main(void)
 {
@@ -439,6 +479,7 @@ main(void)
 	model = malloc(sizeof(double) * NAMESPACES * SERIES * MINUTES);
 	for (uint64_t seed = 1; seed <= count && checks_failed == 0; seed++)
 		test_life(seed, 3000);
+	test_churn();
 	free(model);
 	free(undo);
 	return check_report();
