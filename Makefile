@@ -12,11 +12,17 @@ STORAGE_OBJS = $(filter-out storage/base/env_posix.o storage/base/memory.o, \
 FDW_OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/fdw/*.c)))
 SERVER_OBJS = \
 	server/database.o \
+	server/drop.o \
 	server/env_pg.o \
 	server/error.o \
 	server/guc.o \
+	server/jobs.o \
 	server/memory.o \
+	server/relief.o \
+	server/requests.o \
+	server/rows.o \
 	server/shmem.o \
+	server/storage_views.o \
 	server/views.o \
 	server/worker.o
 OBJS = \

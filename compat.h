@@ -83,6 +83,13 @@
 #define m3db_wait_event_new(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
 
+/* What other processes say of themselves, by index from 1. */
+#if PG_VERSION_NUM >= 160000
+#define m3db_local_backend_status(index) pgstat_get_local_beentry_by_index(index)
+#else
+#define m3db_local_backend_status(index) pgstat_fetch_stat_local_beentry(index)
+#endif
+
 /* ---- files and memory ---- */
 
 #if PG_VERSION_NUM >= 160000

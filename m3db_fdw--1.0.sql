@@ -75,7 +75,10 @@ CREATE FUNCTION m3db.namespaces(
     OUT series pg_catalog.int8,
     OUT blocks pg_catalog.int8,
     OUT points pg_catalog.int8,
-    OUT bytes pg_catalog.int8)
+    OUT bytes pg_catalog.int8,
+    OUT files pg_catalog.int8,
+    OUT file_bytes pg_catalog.int8,
+    OUT file_series pg_catalog.int8)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'm3db_namespaces'
 LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 20;
@@ -105,11 +108,90 @@ CREATE FUNCTION m3db.stat_engine(
     OUT page_bytes pg_catalog.int8,
     OUT used_bytes pg_catalog.int8,
     OUT databases pg_catalog.int4,
-    OUT worker_pid pg_catalog.int4)
+    OUT worker_pid pg_catalog.int4,
+    OUT space_waiters pg_catalog.int4,
+    OUT cleanup_holds pg_catalog.int4,
+    OUT cache_entries pg_catalog.int8,
+    OUT cache_bytes pg_catalog.int8,
+    OUT cache_hits pg_catalog.int8,
+    OUT cache_misses pg_catalog.int8,
+    OUT cache_inserted pg_catalog.int8,
+    OUT cache_evicted pg_catalog.int8)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'm3db_stat_engine'
 LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1;
 COMMENT ON FUNCTION m3db.stat_engine() IS 'shared memory of the engine, for all databases';
+
+CREATE FUNCTION m3db.stat_jobs(
+    OUT datid pg_catalog.oid,
+    OUT job pg_catalog.text,
+    OUT runs pg_catalog.int8,
+    OUT failures pg_catalog.int8,
+    OUT last_start pg_catalog.timestamptz,
+    OUT last_duration pg_catalog.float8,
+    OUT last_failure pg_catalog.timestamptz,
+    OUT last_error pg_catalog.text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'm3db_stat_jobs'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 25;
+COMMENT ON FUNCTION m3db.stat_jobs() IS 'jobs of the background worker, for each database';
+
+CREATE FUNCTION m3db.stat_progress(
+    OUT datid pg_catalog.oid,
+    OUT job pg_catalog.text,
+    OUT subject pg_catalog.text,
+    OUT done pg_catalog.int8,
+    OUT total pg_catalog.int8,
+    OUT bytes pg_catalog.int8,
+    OUT started pg_catalog.timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'm3db_stat_progress'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1;
+COMMENT ON FUNCTION m3db.stat_progress() IS 'what the background worker is at';
+
+CREATE FUNCTION m3db.blocks(
+    OUT namespace pg_catalog.text,
+    OUT shard pg_catalog.int4,
+    OUT block_start pg_catalog.timestamptz,
+    OUT block_end pg_catalog.timestamptz,
+    OUT buffered_series pg_catalog.int8,
+    OUT buffered_points pg_catalog.int8,
+    OUT buffered_bytes pg_catalog.int8,
+    OUT volume pg_catalog.int8,
+    OUT file_series pg_catalog.int8,
+    OUT data_bytes pg_catalog.int8,
+    OUT index_bytes pg_catalog.int8)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'm3db_blocks'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1000;
+COMMENT ON FUNCTION m3db.blocks() IS 'blocks of this database, in buffers and in files';
+
+CREATE FUNCTION m3db.series(
+    only_namespace pg_catalog.text DEFAULT NULL,
+    OUT namespace pg_catalog.text,
+    OUT id pg_catalog.text,
+    OUT tags pg_catalog.jsonb,
+    OUT shard pg_catalog.int4,
+    OUT buffered_blocks pg_catalog.int8,
+    OUT buffered_points pg_catalog.int8,
+    OUT buffered_bytes pg_catalog.int8,
+    OUT first_block pg_catalog.timestamptz,
+    OUT last_block pg_catalog.timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'm3db_series'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10000;
+COMMENT ON FUNCTION m3db.series(pg_catalog.text)
+IS 'series of this database, or of one namespace';
+
+CREATE FUNCTION m3db.orphans(
+    OUT path pg_catalog.text,
+    OUT reason pg_catalog.text,
+    OUT files pg_catalog.int8,
+    OUT bytes pg_catalog.int8)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'm3db_orphans'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION m3db.orphans() IS 'files of this database that belong to no namespace';
 
 -- Functions that act
 
@@ -125,6 +207,84 @@ AS 'MODULE_PATHNAME', 'm3db_flush_commitlog'
 LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION m3db.flush_commitlog()
 IS 'make everything committed so far durable, with strategy "behind" too';
+
+CREATE FUNCTION m3db.flush(
+    OUT filesets pg_catalog.int8,
+    OUT series pg_catalog.int8,
+    OUT points pg_catalog.int8,
+    OUT bytes pg_catalog.int8,
+    OUT held pg_catalog.int8)
+RETURNS record
+AS 'MODULE_PATHNAME', 'm3db_flush'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.flush() IS 'write the buffers of this database to filesets';
+
+CREATE FUNCTION m3db.flush(
+    relation pg_catalog.regclass,
+    OUT filesets pg_catalog.int8,
+    OUT series pg_catalog.int8,
+    OUT points pg_catalog.int8,
+    OUT bytes pg_catalog.int8,
+    OUT held pg_catalog.int8)
+RETURNS record
+AS 'MODULE_PATHNAME', 'm3db_flush_table'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.flush(pg_catalog.regclass)
+IS 'write the buffers of a foreign table''s namespace to filesets';
+
+CREATE FUNCTION m3db.snapshot(
+    OUT filesets pg_catalog.int8,
+    OUT series pg_catalog.int8,
+    OUT bytes pg_catalog.int8,
+    OUT log_index pg_catalog.int8)
+RETURNS record
+AS 'MODULE_PATHNAME', 'm3db_snapshot'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.snapshot()
+IS 'write a snapshot of the buffers, so that earlier commit logs are not needed any more';
+
+CREATE FUNCTION m3db.tick(
+    OUT series pg_catalog.int8,
+    OUT merged_blocks pg_catalog.int8,
+    OUT expired_blocks pg_catalog.int8,
+    OUT purged_series pg_catalog.int8,
+    OUT freed_bytes pg_catalog.int8)
+RETURNS record
+AS 'MODULE_PATHNAME', 'm3db_tick'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.tick() IS 'merge buffers and forget what has left retention';
+
+CREATE FUNCTION m3db.cleanup(
+    OUT filesets pg_catalog.int8,
+    OUT snapshots pg_catalog.int8,
+    OUT metadata pg_catalog.int8,
+    OUT logs pg_catalog.int8,
+    OUT bytes pg_catalog.int8)
+RETURNS record
+AS 'MODULE_PATHNAME', 'm3db_cleanup'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.cleanup() IS 'remove files that are not needed any more';
+
+CREATE FUNCTION m3db.hold_cleanup()
+RETURNS void
+AS 'MODULE_PATHNAME', 'm3db_hold_cleanup'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.hold_cleanup()
+IS 'keep files from being removed until m3db.release_cleanup() or the end of the session';
+
+CREATE FUNCTION m3db.release_cleanup()
+RETURNS pg_catalog.bool
+AS 'MODULE_PATHNAME', 'm3db_release_cleanup'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.release_cleanup()
+IS 'end what m3db.hold_cleanup() began; false if it did not';
+
+CREATE FUNCTION m3db.drop_orphan(name pg_catalog.text)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'm3db_drop_orphan'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.drop_orphan(pg_catalog.text)
+IS 'remove the files of a name that is no namespace; returns how many';
 
 -- Views
 
@@ -142,9 +302,11 @@ SELECT n.name, n.retention_period, n.block_size, n.buffer_past, n.buffer_future,
        n.flush_enabled, n.cleanup_enabled, n.cache_policy,
        n.series, n.blocks, n.points, n.bytes,
        n.bytes::pg_catalog.float8
-           OPERATOR(pg_catalog./) NULLIF(n.points, 0)::pg_catalog.float8 AS bytes_per_point
+           OPERATOR(pg_catalog./) NULLIF(n.points, 0)::pg_catalog.float8 AS bytes_per_point,
+       n.files, n.file_bytes, n.file_series
   FROM m3db.namespaces() n;
-COMMENT ON VIEW m3db.namespaces IS 'namespaces of this database: options and sizes in memory';
+COMMENT ON VIEW m3db.namespaces
+IS 'namespaces of this database: options, what is in buffers, what is in files';
 
 CREATE VIEW m3db.stat_commitlog AS SELECT * FROM m3db.stat_commitlog();
 COMMENT ON VIEW m3db.stat_commitlog
@@ -153,19 +315,164 @@ IS 'activity of the commit log of this database since the server started; sync_t
 CREATE VIEW m3db.stat_engine AS SELECT * FROM m3db.stat_engine();
 COMMENT ON VIEW m3db.stat_engine IS 'shared memory of the engine, for all databases';
 
--- Privileges
+CREATE VIEW m3db.stat_jobs AS
+SELECT j.datid, d.datname, j.job, j.runs, j.failures, j.last_start, j.last_duration,
+       j.last_failure, j.last_error
+  FROM m3db.stat_jobs() j
+  LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) j.datid;
+COMMENT ON VIEW m3db.stat_jobs
+IS 'jobs of the background worker since the server started; last_duration in milliseconds';
+
+CREATE VIEW m3db.stat_progress AS
+SELECT p.datid, d.datname, p.job, p.subject, p.done, p.total, p.bytes, p.started
+  FROM m3db.stat_progress() p
+  LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) p.datid;
+COMMENT ON VIEW m3db.stat_progress IS 'what the background worker is at';
+
+CREATE VIEW m3db.blocks AS SELECT * FROM m3db.blocks();
+COMMENT ON VIEW m3db.blocks
+IS 'blocks of this database by namespace, shard and time: what is in buffers, what is in files';
+
+CREATE VIEW m3db.filesets AS
+SELECT b.namespace, b.shard, b.block_start, b.block_end, b.volume,
+       b.file_series AS series, b.data_bytes, b.index_bytes
+  FROM m3db.blocks() b
+ WHERE b.volume IS NOT NULL;
+COMMENT ON VIEW m3db.filesets IS 'filesets in use, of this database';
+
+CREATE VIEW m3db.stat_shards AS
+SELECT b.namespace, b.shard,
+       pg_catalog.count(*) FILTER (WHERE b.buffered_series OPERATOR(pg_catalog.>) 0)
+           AS buffered_blocks,
+       pg_catalog.sum(b.buffered_points)::pg_catalog.int8 AS buffered_points,
+       pg_catalog.sum(b.buffered_bytes)::pg_catalog.int8 AS buffered_bytes,
+       pg_catalog.count(b.volume) AS filesets,
+       COALESCE(pg_catalog.sum(b.data_bytes OPERATOR(pg_catalog.+) b.index_bytes), 0)
+           ::pg_catalog.int8 AS file_bytes,
+       pg_catalog.min(b.block_start) AS first_block,
+       pg_catalog.max(b.block_start) AS last_block
+  FROM m3db.blocks() b
+ GROUP BY b.namespace, b.shard;
+COMMENT ON VIEW m3db.stat_shards IS 'blocks of this database, added up by namespace and shard';
+
+CREATE VIEW m3db.series AS SELECT * FROM m3db.series();
+COMMENT ON VIEW m3db.series IS 'series of this database, with their tags';
+
+CREATE VIEW m3db.orphans AS SELECT * FROM m3db.orphans();
+COMMENT ON VIEW m3db.orphans
+IS 'files of this database that belong to no namespace, or cannot be used';
+
+-- Privileges: figures are for pg_monitor, tags for who may read all data.  Flushing costs what a
+-- checkpoint does, and is for who may ask for one; m3db.flush(regclass) is for the table's owner.
 
 REVOKE ALL ON FUNCTION m3db.namespaces() FROM PUBLIC;
 REVOKE ALL ON FUNCTION m3db.stat_commitlog() FROM PUBLIC;
 REVOKE ALL ON FUNCTION m3db.stat_engine() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.stat_jobs() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.stat_progress() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.blocks() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.series(pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.orphans() FROM PUBLIC;
 REVOKE ALL ON FUNCTION m3db.rotate_commitlog() FROM PUBLIC;
 REVOKE ALL ON FUNCTION m3db.flush_commitlog() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.flush() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.snapshot() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.tick() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.cleanup() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.hold_cleanup() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.release_cleanup() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.drop_orphan(pg_catalog.text) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION m3db.namespaces() TO pg_monitor;
 GRANT EXECUTE ON FUNCTION m3db.stat_commitlog() TO pg_monitor;
 GRANT EXECUTE ON FUNCTION m3db.stat_engine() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION m3db.stat_jobs() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION m3db.stat_progress() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION m3db.blocks() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION m3db.orphans() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION m3db.series(pg_catalog.text) TO pg_read_all_data;
 
 GRANT SELECT ON m3db.stat_bootstrap TO PUBLIC;
 GRANT SELECT ON m3db.namespaces TO pg_monitor;
 GRANT SELECT ON m3db.stat_commitlog TO pg_monitor;
 GRANT SELECT ON m3db.stat_engine TO pg_monitor;
+GRANT SELECT ON m3db.stat_jobs TO pg_monitor;
+GRANT SELECT ON m3db.stat_progress TO pg_monitor;
+GRANT SELECT ON m3db.blocks TO pg_monitor;
+GRANT SELECT ON m3db.filesets TO pg_monitor;
+GRANT SELECT ON m3db.stat_shards TO pg_monitor;
+GRANT SELECT ON m3db.orphans TO pg_monitor;
+GRANT SELECT ON m3db.series TO pg_read_all_data;
+
+-- Which table maps which namespace, and data that nothing maps
+
+CREATE FUNCTION m3db.tables(
+    OUT relid pg_catalog.regclass,
+    OUT namespace pg_catalog.text,
+    OUT is_default pg_catalog.bool)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'm3db_tables'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 20;
+COMMENT ON FUNCTION m3db.tables()
+IS 'foreign tables of this database and the namespaces they map, by option or by default';
+
+CREATE FUNCTION m3db.drop_namespace(name pg_catalog.text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'm3db_drop_namespace'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.drop_namespace(pg_catalog.text)
+IS 'remove the data of a namespace that no foreign table maps, when the transaction commits';
+
+CREATE FUNCTION m3db.root_directories(
+    OUT datid pg_catalog.oid,
+    OUT directory pg_catalog.text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'm3db_root_directories'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 5;
+COMMENT ON FUNCTION m3db.root_directories() IS 'directories of M3DB data, each of the database whose OID it has as name';
+
+CREATE FUNCTION m3db.drop_orphan_root(datid pg_catalog.oid)
+RETURNS void
+AS 'MODULE_PATHNAME', 'm3db_drop_orphan_root'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.drop_orphan_root(pg_catalog.oid)
+IS 'remove all data of a database that does not exist, at once';
+
+CREATE VIEW m3db.tables AS SELECT * FROM m3db.tables();
+COMMENT ON VIEW m3db.tables IS 'foreign tables of this database and the namespaces they map';
+
+CREATE VIEW m3db.unmapped_namespaces AS
+SELECT n.*
+  FROM m3db.namespaces n
+ WHERE NOT EXISTS (SELECT FROM m3db.tables t
+                    WHERE t.namespace OPERATOR(pg_catalog.=) n.name);
+COMMENT ON VIEW m3db.unmapped_namespaces IS 'namespaces that no foreign table maps';
+
+CREATE VIEW m3db.orphan_roots AS
+SELECT r.datid, r.directory
+  FROM m3db.root_directories() r
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database d
+                    WHERE d.oid OPERATOR(pg_catalog.=) r.datid);
+COMMENT ON VIEW m3db.orphan_roots
+IS 'OIDs of databases that do not exist, but have data; see m3db.drop_orphan_root()';
+
+REVOKE ALL ON FUNCTION m3db.drop_namespace(pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.root_directories() FROM PUBLIC;
+REVOKE ALL ON FUNCTION m3db.drop_orphan_root(pg_catalog.oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION m3db.root_directories() TO pg_monitor;
+GRANT SELECT ON m3db.tables TO PUBLIC;
+GRANT SELECT ON m3db.unmapped_namespaces TO pg_monitor;
+GRANT SELECT ON m3db.orphan_roots TO pg_monitor;
+
+-- PostgreSQL 14 has no such role.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_roles
+                WHERE rolname OPERATOR(pg_catalog.=) 'pg_checkpoint') THEN
+        GRANT EXECUTE ON FUNCTION m3db.flush() TO pg_checkpoint;
+        GRANT EXECUTE ON FUNCTION m3db.snapshot() TO pg_checkpoint;
+        GRANT EXECUTE ON FUNCTION m3db.tick() TO pg_checkpoint;
+        GRANT EXECUTE ON FUNCTION m3db.cleanup() TO pg_checkpoint;
+    END IF;
+END
+$$;

@@ -10,6 +10,7 @@
 #include "foreign/fdwapi.h"
 
 #include "compat.h"
+#include "fdw/ddl.h"
 #include "fdw/fdw.h"
 #include "m3db_fdw.h"
 #include "server/server.h"
@@ -31,6 +32,7 @@ _PG_init(void)
 	 * points are durable, and others may still raise errors.  Backends inherit
 	 * what the postmaster registers. */
 	m3db_xact_init();
+	m3db_ddl_init();
 }
 
 Datum
@@ -57,6 +59,8 @@ m3db_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignModify = m3db_EndForeignModify;
 	routine->BeginForeignInsert = m3db_BeginForeignInsert;
 	routine->EndForeignInsert = m3db_EndForeignInsert;
+
+	routine->ExecForeignTruncate = m3db_ExecForeignTruncate;
 
 	PG_RETURN_POINTER(routine);
 }

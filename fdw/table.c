@@ -503,6 +503,73 @@ read_table(Relation relation, MemoryContext context)
 	return table;
 }
 
+/* ---- names that columns go by ---- */
+
+/* The role of a column as of now, and its options; a column that is read by nobody has none. */
+static M3dbRole
+role_of(Oid relid, Form_pg_attribute attribute, const char *name, M3dbColumnOptions *options)
+{
+	memset(options, 0, sizeof(*options));
+	if (attribute->attisdropped)
+		return M3DB_ROLE_NONE;
+	m3db_options_of_column(GetForeignColumnOptions(relid, attribute->attnum), options);
+	return options->has_role ? options->role :
+		infer_role(name, getBaseType(attribute->atttypid));
+}
+
+static int
+count_values(Relation relation)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	M3dbColumnOptions options;
+	int			count = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (role_of(RelationGetRelid(relation), attribute, NameStr(attribute->attname),
+					&options) == M3DB_ROLE_VALUE)
+			count++;
+	}
+	return count;
+}
+
+void
+m3db_column_pin(Oid relid, AttrNumber attnum, const char *new_name, const char **option,
+				const char **value)
+{
+	Relation	relation = relation_open(relid, AccessShareLock);
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
+	const char *old_name = pstrdup(NameStr(attribute->attname));
+	M3dbColumnOptions options;
+	M3dbRole	role = role_of(relid, attribute, old_name, &options);
+
+	*option = NULL;
+	*value = NULL;
+	if (role == M3DB_ROLE_TAG && options.tag == NULL)
+	{
+		/* a table with such a tag cannot be used, and renaming is the way out */
+		if (strcmp(old_name, M3_TAG_RESERVED_NAME) != 0)
+			*option = "tag";
+		*value = old_name;
+	}
+	else if (role == M3DB_ROLE_VALUE && options.metric == NULL && count_values(relation) > 1)
+	{
+		*option = "metric";
+		*value = old_name;
+	}
+	else if (role != M3DB_ROLE_NONE &&
+			 role_of(relid, attribute, new_name, &options) != role)
+	{
+		*option = "role";
+		*value = m3db_role_name(role);
+	}
+	if (*option == NULL)
+		*value = NULL;
+	relation_close(relation, AccessShareLock);
+}
+
 /* ---- cache ---- */
 
 static void

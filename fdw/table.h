@@ -72,6 +72,14 @@ typedef struct M3dbTable
  */
 extern const M3dbTable *m3db_table(Oid relid);
 
+/*
+ * What must be said about a column that is renamed, so that it goes on meaning what it meant
+ * under its old name: an option and its value, both NULL if nothing depends on the name.  To be
+ * called while the catalogs still have the old name.
+ */
+extern void m3db_column_pin(Oid relid, AttrNumber attnum, const char *new_name,
+							const char **option, const char **value);
+
 /* Frees superseded definitions.  Called by xact.c; cannot fail. */
 extern void m3db_table_at_xact_end(void);
 

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "fdw/ddl.h"
 #include "fdw/fdw.h"
 #include "server/server.h"
 
@@ -143,9 +144,10 @@ pre_commit(void)
 	M3Status	status;
 	M3Error		err = {0};
 
-	if (txn == NULL || m3_txn_count(txn) == 0)
+	m3db_ddl_pre_commit();
+	if (txn == NULL || !m3_txn_has_work(txn))
 		return;
-	synchronous = m3db_commit_is_synchronous();
+	synchronous = m3db_commit_is_synchronous() || m3db_ddl_must_be_durable();
 	options.synchronous = synchronous;
 	options.full_xid = decide_xid();
 	for (;;)
@@ -172,12 +174,15 @@ at_commit(void)
 			m3db_log_waiting();
 	}
 	end_txn();
+	m3db_ddl_at_commit();
 }
 
 static void
 at_abort(void)
 {
 	bool		was_prepared = prepared;
+
+	m3db_ddl_at_abort();
 
 	if (was_prepared && !m3_txn_abort(txn))
 		ereport(WARNING,
@@ -191,11 +196,14 @@ at_abort(void)
 static void
 pre_prepare(void)
 {
-	if (txn != NULL && m3_txn_count(txn) > 0)
+	m3db_ddl_pre_commit();
+	if (txn != NULL && m3_txn_has_work(txn))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot PREPARE a transaction that has written to m3db_fdw foreign "
-						"tables")));
+						"tables"),
+				 m3_txn_count(txn) == 0 ?
+				 errdetail("It has truncated, dropped or altered one that has data.") : 0));
 }
 
 static void
@@ -225,8 +233,9 @@ xact_callback(XactEvent event, void *arg)
 			pre_prepare();
 			break;
 		case XACT_EVENT_PREPARE:
-			/* without points, see pre_prepare */
+			/* without work, see pre_prepare */
 			end_txn();
+			m3db_ddl_at_abort();
 			at_end();
 			break;
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
@@ -259,6 +268,7 @@ subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId pa
 {
 	int			nest_level = GetCurrentTransactionNestLevel();
 
+	m3db_ddl_at_subxact(event, nest_level);
 	if (txn == NULL || mark_count == 0 || marks[mark_count - 1].nest_level < nest_level)
 		return;
 	if (event == SUBXACT_EVENT_COMMIT_SUB)

@@ -68,21 +68,10 @@ remaining_ms(TimestampTz started, int timeout_ms)
 	return elapsed < timeout_ms ? timeout_ms - elapsed : 0;
 }
 
-static bool
-worker_is_running(void)
-{
-	bool		running;
-
-	SpinLockAcquire(&m3db_control->mutex);
-	running = m3db_control->worker_latch != NULL;
-	SpinLockRelease(&m3db_control->mutex);
-	return running;
-}
-
 static void
 report_not_ready(const M3RootProgress *progress)
 {
-	if (!worker_is_running())
+	if (!m3db_worker_is_running())
 		ereport(ERROR,
 				(errcode(ERRCODE_CANNOT_CONNECT_NOW),
 				 errmsg("m3db data of this database is not loaded yet"),
@@ -239,9 +228,11 @@ m3db_wait_for_space(TimestampTz started, int timeout_ms)
 	if (wait_space == 0)
 		wait_space = m3db_wait_event_new("M3dbBufferSpace");
 
-	/* The worker is the one who can free some. */
-	m3db_worker_wake();
+	/* without this, the first call of the sleep returns at once */
+	ConditionVariablePrepareToSleep(&m3db_control->space_freed);
 	pg_atomic_fetch_add_u32(&m3db_control->space_waiters, 1);
+	/* The worker is the one who can free some, and looks whether anybody waits. */
+	m3db_worker_wake();
 	PG_TRY();
 	{
 		ConditionVariableTimedSleep(&m3db_control->space_freed,

@@ -24,9 +24,15 @@ char	   *m3db_data_directory = NULL;
 int			m3db_commitlog_flush_interval = 1000;
 int			m3db_commitlog_window = 15 * 60;
 int			m3db_commitlog_queue_size_kb = 1024;
+int			m3db_buffer_flush_threshold = 70;
+int			m3db_tick_interval = 10;
+int			m3db_cold_flush_interval = 60;
+int			m3db_snapshot_interval = 5 * 60;
+int			m3db_snapshot_min_log_size_kb = 64 * 1024;
 
 static int	commitlog_max_size_kb = 256 * 1024;
 static int	commitlog_preallocate_size_kb = 4 * 1024;
+static int	cache_size_kb = -1;
 
 static const struct config_enum_entry strategy_values[] = {
 	{"synchronous", M3DB_STRATEGY_SYNCHRONOUS, false},
@@ -85,7 +91,7 @@ define_start_settings(void)
 }
 
 static void
-define_reload_settings(void)
+define_log_settings(void)
 {
 	DefineCustomIntVariable("m3db.commitlog_flush_interval",
 							"Sets the time between writes of commit log entries that no "
@@ -120,6 +126,68 @@ define_reload_settings(void)
 							"Zero turns this off.",
 							&commitlog_preallocate_size_kb,
 							4 * 1024, 0, 1024 * 1024,
+							PGC_SIGHUP, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+/* What the background worker does, and when. */
+static void
+define_job_settings(void)
+{
+	DefineCustomIntVariable("m3db.tick_interval",
+							"Sets the time between rounds of the background worker.",
+							"A round merges buffers, flushes blocks that are due, and removes "
+							"what is not needed any more.",
+							&m3db_tick_interval,
+							10, 1, 3600,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("m3db.cold_flush_interval",
+							"Sets the least time between flushes of blocks that have files "
+							"already.",
+							"Each of them writes the whole block anew.",
+							&m3db_cold_flush_interval,
+							60, 0, 24 * 3600,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("m3db.snapshot_interval",
+							"Sets the least time between snapshots of what is not flushed yet.",
+							"A snapshot makes commit logs superfluous, so that a restart "
+							"has less to read.",
+							&m3db_snapshot_interval,
+							5 * 60, 1, 24 * 3600,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("m3db.snapshot_min_log_size",
+							"Sets how much must have been written to the commit log since the "
+							"last snapshot for another one.",
+							NULL,
+							&m3db_snapshot_min_log_size_kb,
+							64 * 1024, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+static void
+define_memory_settings(void)
+{
+	DefineCustomIntVariable("m3db.buffer_flush_threshold",
+							"Sets the percentage of m3db.buffer_size in use from which blocks "
+							"are flushed early.",
+							NULL,
+							&m3db_buffer_flush_threshold,
+							70, 10, 95,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("m3db.cache_size",
+							"Sets how much of m3db.buffer_size may hold blocks read from files.",
+							"-1 means an eighth of m3db.buffer_size, 0 no cache.",
+							&cache_size_kb,
+							-1, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 }
@@ -159,7 +227,9 @@ void
 m3db_guc_init(void)
 {
 	define_session_settings();
-	define_reload_settings();
+	define_log_settings();
+	define_job_settings();
+	define_memory_settings();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		define_start_settings();
@@ -174,4 +244,6 @@ m3db_settings_update(M3EngineSettings *settings)
 	settings->log_max_size = (uint64_t) commitlog_max_size_kb * 1024;
 	settings->log_preallocate_size = (uint64_t) commitlog_preallocate_size_kb * 1024;
 	settings->txn_memory_size = (uint64_t) work_mem * 1024;
+	settings->cache_size = (uint64_t) (cache_size_kb >= 0 ? cache_size_kb :
+									   m3db_buffer_size_kb / 8) * 1024;
 }

@@ -38,6 +38,20 @@ extern M3Database *m3db_database(void);
 /* The same, or NULL without waiting and without an error. */
 extern M3Database *m3db_database_if_ready(void);
 
+/* Whether m3db_database() can work here at all, now or after waiting. */
+extern bool m3db_engine_is_usable(void);
+
+/*
+ * Takes a lock on a namespace's name, to the end of the transaction: exclusive to look at
+ * all tables that map it, shared to commit one more.  What others committed meanwhile is seen
+ * in the catalogs afterwards.
+ */
+extern void m3db_lock_namespace(M3Slice name, bool exclusive);
+
+/* Has the worker remove all data of a database that does not exist any more.  False if there
+ * is no room for the request, or no engine; cannot fail otherwise. */
+extern bool m3db_drop_request(Oid database);
+
 /* Storage memory that lives in a memory context, allocated in it. */
 extern M3Memory *m3db_memory(MemoryContext context);
 

@@ -74,8 +74,11 @@ init_control(M3dbControl *control)
 	pg_atomic_init_u32(&control->attached_count, 0);
 	pg_atomic_init_u32(&control->closing, 0);
 	pg_atomic_init_u32(&control->space_waiters, 0);
+	pg_atomic_init_u32(&control->cleanup_holds, 0);
+	pg_atomic_init_u32(&control->removing, 0);
 	ConditionVariableInit(&control->root_changed);
 	ConditionVariableInit(&control->space_freed);
+	ConditionVariableInit(&control->request_changed);
 }
 
 static void

@@ -11,11 +11,12 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
+#include "server/requests.h"
 #include "storage/m3.h"
 
 typedef struct M3dbControl
 {
-	slock_t		mutex;			/* guards worker_latch and worker_pid */
+	slock_t		mutex;			/* guards the worker's latch and pid, states of requests */
 	Latch	   *worker_latch;	/* NULL while no worker runs */
 	pid_t		worker_pid;
 
@@ -34,6 +35,19 @@ typedef struct M3dbControl
 	/* Arena space was freed; processes that wait for it. */
 	ConditionVariable space_freed;
 	pg_atomic_uint32 space_waiters;
+
+	/* What backends want the worker to do, at most one for a root. */
+	M3dbRequest requests[M3_MAX_ROOTS];
+
+	/* Roots of dropped databases, for the worker to remove; 0: a free place; mutex */
+	Oid			drops[M3_MAX_ROOTS];
+
+	/* A request changed its state, or removing was reset. */
+	ConditionVariable request_changed;
+
+	/* Sessions that hold the removal of files back, and whether the worker is at it. */
+	pg_atomic_uint32 cleanup_holds;
+	pg_atomic_uint32 removing;
 } M3dbControl;
 
 extern M3dbControl *m3db_control;	/* NULL when the library was not preloaded */
@@ -48,6 +62,7 @@ extern M3EngineSettings m3db_engine_settings;
 
 /* Wakes the worker; does nothing when there is none. */
 extern void m3db_worker_wake(void);
+extern bool m3db_worker_is_running(void);
 
 /* The worker's attachment, which does not count in attached_count. */
 extern M3Engine *m3db_engine_attach_worker(void);

@@ -1,6 +1,6 @@
 /*
  * The background worker: loads each database's M3DB data, writes out the
- * commit log bytes nobody waits for, rotates the logs.
+ * commit log bytes nobody waits for, rotates the logs; and does the jobs of jobs.c.
  *
  * It has no database connection, so it never stands in the way of DROP
  * DATABASE or CREATE DATABASE.  It never exits with 0, which would tell the
@@ -26,10 +26,13 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "server/drop.h"
 #include "server/env_pg.h"
 #include "server/guc.h"
+#include "server/requests.h"
 #include "server/server.h"
 #include "server/shmem.h"
+#include "server/worker.h"
 
 #define RESTART_SECONDS 5
 #define IDLE_SLEEP_MS 10000
@@ -37,21 +40,17 @@
 #define BACKOFF_MAX_MS 300000
 #define CLOSE_WAIT_MS 5000		/* for backends to end before the logs are closed */
 
-/* What the worker remembers of a root. */
-typedef struct WorkerRoot
-{
-	uint32_t	id;
-	M3Database *db;
-	TimestampTz retry_at;		/* not before this time; 0: at once */
-	int			backoff_ms;		/* until the next attempt after that */
-	TimestampTz flushed_at;
-} WorkerRoot;
-
 PGDLLEXPORT void m3db_worker_main(Datum main_arg);
 
+M3dbWorkerRoot m3db_worker_roots[M3_MAX_ROOTS];
+size_t		m3db_worker_root_count = 0;
+
 static M3Engine *engine;
-static WorkerRoot roots[M3_MAX_ROOTS];
-static size_t root_count = 0;
+static uint32 wait_main = 0;
+static bool yielding = false;	/* in the hook: what it calls may yield */
+static TimestampTz yield_looked_at = 0;
+
+static void close_logs(void);
 
 void
 m3db_worker_register(void)
@@ -101,6 +100,17 @@ m3db_worker_wake(void)
 		SetLatch(latch);
 }
 
+bool
+m3db_worker_is_running(void)
+{
+	bool		running;
+
+	SpinLockAcquire(&m3db_control->mutex);
+	running = m3db_control->worker_latch != NULL;
+	SpinLockRelease(&m3db_control->mutex);
+	return running;
+}
+
 /* Only the first writer after a quiet time pays for waking it. */
 void
 m3db_log_waiting(void)
@@ -109,6 +119,77 @@ m3db_log_waiting(void)
 	if (pg_atomic_read_u32(&m3db_control->worker_idle) != 0 &&
 		pg_atomic_exchange_u32(&m3db_control->worker_idle, 0) != 0)
 		m3db_worker_wake();
+}
+
+/* ---- the log ---- */
+
+void
+m3db_retry_later(M3dbRetry *retry)
+{
+	retry->backoff_ms = retry->backoff_ms == 0 ? BACKOFF_MIN_MS :
+		Min(retry->backoff_ms * 2, BACKOFF_MAX_MS);
+	retry->at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), retry->backoff_ms);
+}
+
+static bool
+has_unsynced(const M3dbWorkerRoot *root)
+{
+	M3LogStats	stats;
+
+	m3_log_stats(root->db, &stats);
+	return stats.unsynced_size > 0;
+}
+
+static void
+flush_log(M3dbWorkerRoot *root, TimestampTz now, bool rotate)
+{
+	M3Error		err = {0};
+	M3Status	status = m3_log_flush(root->db, &err);
+
+	root->flushed_at = now;
+	if (status == M3_OK && rotate)
+		status = m3_log_rotate(root->db, false, &err);
+	if (status == M3_OK)
+	{
+		memset(&root->retry, 0, sizeof(root->retry));
+		return;
+	}
+	m3db_retry_later(&root->retry);
+	m3db_report(LOG, &err);
+}
+
+/*
+ * Long work, a bootstrap or a job, must not keep the server from stopping, nor
+ * log bytes from being written out in time.
+ */
+static void
+yield(void)
+{
+	TimestampTz now;
+
+	if (yielding)
+		return;
+	if (ShutdownRequestPending)
+	{
+		yielding = true;
+		close_logs();
+		proc_exit(1);
+	}
+	now = GetCurrentTimestamp();
+	if (!TimestampDifferenceExceeds(yield_looked_at, now, m3db_commitlog_flush_interval / 4))
+		return;
+	yield_looked_at = now;
+	yielding = true;
+	for (size_t i = 0; i < m3db_worker_root_count; i++)
+	{
+		M3dbWorkerRoot *root = &m3db_worker_roots[i];
+
+		if (m3_database_state(root->db) == M3_ROOT_READY && now >= root->retry.at &&
+			TimestampDifferenceExceeds(root->flushed_at, now, m3db_commitlog_flush_interval) &&
+			has_unsynced(root))
+			flush_log(root, now, false);
+	}
+	yielding = false;
 }
 
 /* ---- bootstrap ---- */
@@ -141,22 +222,14 @@ fate_of_transaction(void *context, uint64_t full_xid)
 static void
 report_damage(void *context, const char *message)
 {
-	const WorkerRoot *root = context;
+	const M3dbWorkerRoot *root = context;
 
 	ereport(LOG,
 			(errmsg("m3db data of database %u: %s", root->id, message)));
 }
 
-/* A bootstrap may take minutes; the server must not wait for it to stop. */
 static void
-exit_if_stopping(void)
-{
-	if (ShutdownRequestPending)
-		proc_exit(1);
-}
-
-static void
-log_bootstrap(const WorkerRoot *root)
+log_bootstrap(const M3dbWorkerRoot *root)
 {
 	M3RootProgress progress;
 
@@ -171,15 +244,7 @@ log_bootstrap(const WorkerRoot *root)
 }
 
 static void
-back_off(WorkerRoot *root)
-{
-	root->backoff_ms = root->backoff_ms == 0 ? BACKOFF_MIN_MS :
-		Min(root->backoff_ms * 2, BACKOFF_MAX_MS);
-	root->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), root->backoff_ms);
-}
-
-static void
-bootstrap(WorkerRoot *root)
+bootstrap(M3dbWorkerRoot *root)
 {
 	M3BootstrapHooks hooks = {fate_of_transaction, report_damage, root};
 	M3Error		err = {0};
@@ -188,24 +253,21 @@ bootstrap(WorkerRoot *root)
 
 	snprintf(activity, sizeof(activity), "loading data of database %u", root->id);
 	set_ps_display(activity);
-	m3db_env_yield_hook = exit_if_stopping;
 	status = m3_bootstrap_run(root->db, &hooks, &err);
-	m3db_env_yield_hook = NULL;
 	set_ps_display("");
 	ConditionVariableBroadcast(&m3db_control->root_changed);
 
 	if (status == M3_OK)
 	{
-		root->retry_at = 0;
-		root->backoff_ms = 0;
+		memset(&root->retry, 0, sizeof(root->retry));
 		log_bootstrap(root);
 	}
 	else
 	{
-		back_off(root);
+		m3db_retry_later(&root->retry);
 		ereport(LOG,
 				(errmsg("could not load m3db data of database %u, will try again in %d s",
-						root->id, root->backoff_ms / 1000)));
+						root->id, root->retry.backoff_ms / 1000)));
 		m3db_report(LOG, &err);
 	}
 }
@@ -213,39 +275,11 @@ bootstrap(WorkerRoot *root)
 /* ---- the rounds ---- */
 
 static void
-flush(WorkerRoot *root, TimestampTz now)
-{
-	M3Error		err = {0};
-	M3Status	status = m3_log_flush(root->db, &err);
-
-	root->flushed_at = now;
-	if (status == M3_OK)
-		status = m3_log_rotate(root->db, false, &err);
-	if (status == M3_OK)
-	{
-		root->retry_at = 0;
-		root->backoff_ms = 0;
-		return;
-	}
-	back_off(root);
-	m3db_report(LOG, &err);
-}
-
-static bool
-has_unsynced(const WorkerRoot *root)
-{
-	M3LogStats	stats;
-
-	m3_log_stats(root->db, &stats);
-	return stats.unsynced_size > 0;
-}
-
-static void
-serve(WorkerRoot *root)
+serve(M3dbWorkerRoot *root)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (now < root->retry_at)
+	if (now < root->retry.at)
 		return;
 	switch (m3_database_state(root->db))
 	{
@@ -262,17 +296,26 @@ serve(WorkerRoot *root)
 		case M3_ROOT_READY:
 			if (TimestampDifferenceExceeds(root->flushed_at, now,
 										   m3db_commitlog_flush_interval))
-				flush(root, now);
+				flush_log(root, now, true);
 			break;
 	}
 }
 
-/* What an ERROR leaves behind in a process without transactions. */
+/* A log that cannot be written out is tried again later, like a bootstrap; jobs are for
+ * themselves. */
 static void
-recover_from_error(MemoryContext context)
+serve_root(M3dbWorkerRoot *root)
+{
+	serve(root);
+	if (m3_database_state(root->db) == M3_ROOT_READY && !ShutdownRequestPending)
+		m3db_jobs_serve(root);
+}
+
+void
+m3db_worker_recover(MemoryContext context)
 {
 	HOLD_INTERRUPTS();
-	m3db_env_yield_hook = NULL;
+	yielding = false;
 	EmitErrorReport();
 	LWLockReleaseAll();
 	ConditionVariableCancelSleep();
@@ -285,18 +328,19 @@ recover_from_error(MemoryContext context)
 
 /* One root's trouble must not keep the others waiting. */
 static void
-serve_guarded(WorkerRoot *root)
+serve_guarded(M3dbWorkerRoot *root)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		serve(root);
+		serve_root(root);
 	}
 	PG_CATCH();
 	{
-		recover_from_error(context);
-		back_off(root);
+		m3db_worker_recover(context);
+		m3db_requests_restart();
+		m3db_retry_later(&root->retry);
 		if (m3_database_state(root->db) == M3_ROOT_BOOTSTRAPPING)
 			m3_bootstrap_reset(root->db);
 	}
@@ -304,26 +348,55 @@ serve_guarded(WorkerRoot *root)
 	MemoryContextReset(context);
 }
 
-/* Roots are only ever added, so those known keep their places. */
+/* Where a root is among those served; m3db_worker_root_count if it is not. */
+static size_t
+place_of_root(uint32_t id)
+{
+	size_t		place = 0;
+
+	while (place < m3db_worker_root_count && m3db_worker_roots[place].id != id)
+		place++;
+	return place;
+}
+
 static void
 find_roots(void)
 {
 	uint32_t	ids[M3_MAX_ROOTS];
 	size_t		count = m3_engine_roots(engine, ids, M3_MAX_ROOTS);
 
-	for (; root_count < Min(count, M3_MAX_ROOTS); root_count++)
+	for (size_t i = 0; i < Min(count, M3_MAX_ROOTS); i++)
 	{
-		WorkerRoot *root = &roots[root_count];
+		M3dbWorkerRoot *root = &m3db_worker_roots[m3db_worker_root_count];
 		M3Error		err = {0};
 
+		if (place_of_root(ids[i]) < m3db_worker_root_count)
+			continue;
 		memset(root, 0, sizeof(*root));
-		root->id = ids[root_count];
+		root->id = ids[i];
 		m3db_check(m3_database_open(engine, root->id, &root->db, &err), &err);
+		m3db_worker_root_count++;
+	}
+}
+
+/* Roots of databases that were dropped go, from memory and from disk. */
+static void
+drop_roots(void)
+{
+	uint32_t	id;
+
+	while (!ShutdownRequestPending && (id = m3db_drop_next()) != 0)
+	{
+		size_t		place = place_of_root(id);
+
+		if (place < m3db_worker_root_count)
+			m3db_worker_roots[place] = m3db_worker_roots[--m3db_worker_root_count];
+		m3db_drop_run(engine, id);
 	}
 }
 
 static long
-time_to_flush(const WorkerRoot *root, TimestampTz now)
+time_to_flush(const M3dbWorkerRoot *root, TimestampTz now)
 {
 	long		passed = TimestampDifferenceMilliseconds(root->flushed_at, now);
 
@@ -341,14 +414,18 @@ time_to_sleep(void)
 
 	pg_atomic_write_u32(&m3db_control->worker_idle, 1);
 	pg_memory_barrier();
-	for (size_t i = 0; i < root_count; i++)
+	for (size_t i = 0; i < m3db_worker_root_count; i++)
 	{
-		const WorkerRoot *root = &roots[i];
+		const M3dbWorkerRoot *root = &m3db_worker_roots[i];
 
-		if (root->retry_at > now)
+		bool		ready = m3_database_state(root->db) == M3_ROOT_READY;
+
+		if (ready)
+			sleep_ms = Min(sleep_ms, m3db_jobs_sleep(root, now));
+		if (root->retry.at > now)
 			sleep_ms = Min(sleep_ms,
-						   TimestampDifferenceMilliseconds(now, root->retry_at) + 1);
-		else if (m3_database_state(root->db) == M3_ROOT_READY && has_unsynced(root))
+						   TimestampDifferenceMilliseconds(now, root->retry.at) + 1);
+		else if (ready && has_unsynced(root))
 		{
 			unsynced = true;
 			sleep_ms = Min(sleep_ms, time_to_flush(root, now));
@@ -356,7 +433,7 @@ time_to_sleep(void)
 	}
 	if (unsynced)
 		pg_atomic_write_u32(&m3db_control->worker_idle, 0);
-	return sleep_ms;
+	return Min(sleep_ms, m3db_relieve_sleep(now));
 }
 
 /* ---- the end ---- */
@@ -390,13 +467,13 @@ close_logs(void)
 		ConditionVariableBroadcast(&m3db_control->root_changed);
 		return;
 	}
-	for (size_t i = 0; i < root_count; i++)
+	for (size_t i = 0; i < m3db_worker_root_count; i++)
 	{
 		M3Error		err = {0};
 
-		if (m3_database_state(roots[i].db) != M3_ROOT_READY)
+		if (m3_database_state(m3db_worker_roots[i].db) != M3_ROOT_READY)
 			continue;
-		if (m3_log_shutdown(roots[i].db, &err) != M3_OK)
+		if (m3_log_shutdown(m3db_worker_roots[i].db, &err) != M3_OK)
 			m3db_report(LOG, &err);
 	}
 }
@@ -407,7 +484,7 @@ discover(void)
 	M3Error		err = {0};
 
 	/* An unreadable directory is reported; databases in use are found anyway. */
-	if (m3_engine_discover(engine, &err) != M3_OK)
+	if (m3_engine_sweep(engine, &err) != M3_OK || m3_engine_discover(engine, &err) != M3_OK)
 		m3db_report(LOG, &err);
 }
 
@@ -424,18 +501,24 @@ m3db_worker_main(Datum main_arg)
 	set_latch_pointer(MyLatch);
 	pg_atomic_write_u32(&m3db_control->closing, 0);
 	ConditionVariableBroadcast(&m3db_control->root_changed);
+	m3db_requests_restart();
+	m3db_env_yield_hook = yield;
+	wait_main = m3db_wait_event_new("M3dbWorkerMain");
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "m3db worker",
 												ALLOCSET_DEFAULT_SIZES));
 	discover();
 
 	while (!ShutdownRequestPending)
 	{
+		drop_roots();
 		find_roots();
-		for (size_t i = 0; i < root_count && !ShutdownRequestPending; i++)
-			serve_guarded(&roots[i]);
+		for (size_t i = 0; i < m3db_worker_root_count && !ShutdownRequestPending; i++)
+			serve_guarded(&m3db_worker_roots[i]);
+		if (!ShutdownRequestPending)
+			m3db_relieve();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 ShutdownRequestPending ? 0 : time_to_sleep(),
-						 PG_WAIT_EXTENSION);
+						 wait_main);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -445,6 +528,7 @@ m3db_worker_main(Datum main_arg)
 			m3db_settings_update(&m3db_engine_settings);
 		}
 	}
+	yielding = true;
 	close_logs();
 	proc_exit(1);
 }

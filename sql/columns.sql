@@ -113,7 +113,7 @@ INSERT INTO changing VALUES ('2024-01-01', 3, 'us');
 SELECT * FROM changing ORDER BY v;
 ALTER FOREIGN TABLE changing RENAME COLUMN region TO area;
 SELECT area FROM changing ORDER BY v;
-ALTER FOREIGN TABLE changing ALTER COLUMN area OPTIONS (ADD tag 'region');
+ALTER FOREIGN TABLE changing ALTER COLUMN area OPTIONS (SET tag 'area');
 SELECT area FROM changing ORDER BY v;
 
 DROP SCHEMA t_columns CASCADE;

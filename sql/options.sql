@@ -76,7 +76,7 @@ SELECT name, retention_period, block_size, buffer_past, buffer_future, cold_writ
        writes_to_commitlog, snapshot_enabled, flush_enabled, cleanup_enabled, cache_policy
   FROM m3db.namespaces WHERE name LIKE 't\_options.%' ORDER BY name;
 
--- ALTER: options that may change do so with the next write; the block size may not
+-- ALTER: options that may change do so at once; the block size may not
 ALTER FOREIGN TABLE good OPTIONS (SET retention_period 'unlimited', DROP cleanup_enabled);
 INSERT INTO good VALUES ('2024-01-02', 2);
 SELECT retention_period, cleanup_enabled FROM m3db.namespaces WHERE name = 'options_good';

@@ -36,7 +36,9 @@ SELECT m3db.rotate_commitlog();
 SELECT c.relname, string_agg(a.attname, ' ' ORDER BY a.attnum) AS columns
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
  WHERE c.relnamespace = 'm3db'::regnamespace AND c.relkind = 'v'
-   AND c.relname IN ('namespaces', 'stat_bootstrap', 'stat_commitlog', 'stat_engine')
+   AND c.relname IN ('blocks', 'filesets', 'namespaces', 'orphans', 'series', 'stat_bootstrap',
+                     'stat_commitlog', 'stat_engine', 'stat_jobs', 'stat_progress',
+                     'stat_shards')
  GROUP BY c.relname ORDER BY c.relname COLLATE "C";
 \pset format aligned
 
@@ -56,14 +58,27 @@ SELECT pg_describe_object(classid, objid, 0) AS without_comment
 -- privileges
 CREATE ROLE regress_m3db_user;
 CREATE ROLE regress_m3db_monitor IN ROLE pg_monitor;
+CREATE ROLE regress_m3db_reader IN ROLE pg_read_all_data;
 
 SELECT c.relname,
        has_table_privilege('regress_m3db_user', c.oid, 'SELECT') AS anybody,
-       has_table_privilege('regress_m3db_monitor', c.oid, 'SELECT') AS monitor
+       has_table_privilege('regress_m3db_monitor', c.oid, 'SELECT') AS monitor,
+       has_table_privilege('regress_m3db_reader', c.oid, 'SELECT') AS reader
   FROM pg_class c
  WHERE c.relnamespace = 'm3db'::regnamespace AND c.relkind = 'v'
-   AND c.relname IN ('namespaces', 'stat_bootstrap', 'stat_commitlog', 'stat_engine')
+   AND c.relname IN ('blocks', 'filesets', 'namespaces', 'orphans', 'series', 'stat_bootstrap',
+                     'stat_commitlog', 'stat_engine', 'stat_jobs', 'stat_progress',
+                     'stat_shards')
  ORDER BY c.relname COLLATE "C";
+
+SELECT p.oid::regprocedure AS function,
+       has_function_privilege('regress_m3db_user', p.oid, 'EXECUTE') AS anybody,
+       has_function_privilege('regress_m3db_monitor', p.oid, 'EXECUTE') AS monitor,
+       has_function_privilege('regress_m3db_reader', p.oid, 'EXECUTE') AS reader
+  FROM pg_proc p
+ WHERE p.pronamespace = 'm3db'::regnamespace
+   AND p.proname NOT IN ('fdw_handler', 'fdw_validator')
+ ORDER BY p.proname COLLATE "C", p.pronargs;
 
 SET ROLE regress_m3db_user;
 SELECT count(*) AS databases FROM m3db.stat_bootstrap;
@@ -77,10 +92,15 @@ SELECT count(*) > 0 AS databases FROM m3db.stat_bootstrap;
 SELECT count(*) >= 0 AS namespaces FROM m3db.namespaces;
 SELECT count(*) AS logs FROM m3db.stat_commitlog;
 SELECT count(*) AS engines FROM m3db.stat_engine;
+SELECT count(*) > 0 AS jobs FROM m3db.stat_jobs;
+SELECT count(*) >= 0 AS progress FROM m3db.stat_progress;
+SELECT count(*) >= 0 AS filesets FROM m3db.filesets;
+SELECT count(*) >= 0 AS shards FROM m3db.stat_shards;
+SELECT count(*) >= 0 AS orphans FROM m3db.orphans;
 SELECT m3db.rotate_commitlog();
 
 RESET ROLE;
-DROP ROLE regress_m3db_user, regress_m3db_monitor;
+DROP ROLE regress_m3db_user, regress_m3db_monitor, regress_m3db_reader;
 
 -- the extension makes its schema itself: nobody else can have put anything in it
 SELECT e.extname, e.extversion, n.nspname, obj_description(e.oid, 'pg_extension') AS description

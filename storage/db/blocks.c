@@ -220,6 +220,74 @@ m3i_blocks_expire(M3Database *db, M3NamespaceShared *ns, int64_t before_ns)
 	return removed;
 }
 
+void
+m3i_blocks_remove(M3Database *db, M3NamespaceShared *ns, uint32_t number, int64_t start_ns)
+{
+	M3ShardShared *shard;
+
+	db->env->lock(db->env, m3i_lock_blocks(db), M3_LOCK_EXCLUSIVE);
+	shard = shard_at(db, ns, number);
+	if (shard != NULL && shard->count > 0)
+	{
+		M3BlockShared *blocks = blocks_of(db, shard);
+		uint32_t	at = lower_bound(blocks, shard->count, start_ns);
+
+		if (at < shard->count && blocks[at].start_ns == start_ns)
+		{
+			count_block(ns, &blocks[at], false);
+			memmove(&blocks[at], &blocks[at + 1], (shard->count - at - 1) * sizeof(*blocks));
+			shard->count--;
+			new_version(ns);
+			__atomic_store_n(&ns->generation, m3i_new_generation(db), __ATOMIC_RELEASE);
+		}
+	}
+	db->env->unlock(db->env, m3i_lock_blocks(db));
+}
+
+/* ROOT_BLOCKS held exclusive. */
+static bool
+grow_locked(M3Database *db, M3NamespaceShared *ns, uint32_t count)
+{
+	M3Ref		ref;
+
+	if (ns->shards == 0)
+		return true;
+	ref = m3_arena_alloc(db->arena, db->env, count * sizeof(M3ShardShared));
+	if (ref == 0)
+		return false;
+	memcpy(m3_arena_at(db->arena, ref), m3_arena_at(db->arena, ns->shards),
+		   db->root->options.shard_count * sizeof(M3ShardShared));
+	m3_arena_free(db->arena, db->env, ns->shards);
+	ns->shards = ref;
+	return true;
+}
+
+M3Status
+m3i_blocks_set_shard_count(M3Database *db, uint32_t count, M3Error *err)
+{
+	M3RootShared *root = db->root;
+	bool		grown = true;
+
+	if (count <= root->options.shard_count)
+		return M3_OK;
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
+	db->env->lock(db->env, m3i_lock_blocks(db), M3_LOCK_EXCLUSIVE);
+	/* a table that is larger than it need be, should another one fail, is fine */
+	for (M3Ref ref = root->first_namespace; ref != 0 && grown;)
+	{
+		M3NamespaceShared *ns = m3_arena_at(db->arena, ref);
+
+		grown = grow_locked(db, ns, count);
+		ref = ns->next;
+	}
+	if (grown)
+		root->options.shard_count = count;
+	db->env->unlock(db->env, m3i_lock_blocks(db));
+	db->env->unlock(db->env, m3i_lock_names(db));
+	return grown ? M3_OK :
+		m3_error(err, M3_FULL, "no room for the list of blocks in the buffer arena");
+}
+
 /* ROOT_BLOCKS held exclusive, or nobody else there. */
 static void
 free_locked(M3Database *db, M3NamespaceShared *ns)

@@ -73,6 +73,15 @@ extern bool m3i_blocks_put(M3Database *db, M3NamespaceShared *ns, uint32_t shard
 /* Takes out blocks that start before before_ns; returns how many. */
 extern size_t m3i_blocks_expire(M3Database *db, M3NamespaceShared *ns, int64_t before_ns);
 
+/* Takes a block out, if it is there, and starts a new generation: the volume may come back
+ * with other content. */
+extern void m3i_blocks_remove(M3Database *db, M3NamespaceShared *ns, uint32_t shard,
+							  int64_t start_ns);
+
+/* The root has so many shards from now on, no fewer than before.  While nobody scans.
+ * M3_FULL. */
+extern M3Status m3i_blocks_set_shard_count(M3Database *db, uint32_t count, M3Error *err);
+
 /* Empties the table and starts a new generation. */
 extern void m3i_blocks_void(M3Database *db, M3NamespaceShared *ns);
 

@@ -161,6 +161,7 @@ struct M3Database
 	struct M3FilesetCache *filesets;	/* open in this process, made at first use */
 	struct M3Snapshot *snapshots;	/* held by this process */
 	uint32_t	txn_count;		/* open in this process */
+	bool		read_only;		/* of a mount: nothing on disk is changed */
 };
 
 static inline uint32_t

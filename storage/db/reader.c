@@ -239,6 +239,13 @@ m3_reader_open(M3Reader *reader, size_t series_index, M3Error *err)
 	return M3_OK;
 }
 
+void
+m3i_reader_blocks(const M3Reader *reader, const int64_t **starts_ns, size_t *count)
+{
+	*starts_ns = reader->blocks;
+	*count = reader->block_count;
+}
+
 /* --- buffers ------------------------------------------------------------ */
 
 static bool

@@ -44,6 +44,12 @@ m3i_scan_namespace(const M3Scan *scan)
 	return m3_arena_at(scan->db->arena, scan->namespace_ref);
 }
 
+/* in reader.c */
+
+/* Starts of the blocks that may hold points of the open series in the scan's range, ascending;
+ * valid until the reader's next call. */
+extern void m3i_reader_blocks(const M3Reader *reader, const int64_t **starts_ns, size_t *count);
+
 /* in scan_files.c */
 
 /* The blocks of a shard as the table names them now; valid until the next call. */

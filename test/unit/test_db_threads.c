@@ -49,7 +49,8 @@ write_batch(uint32_t handle, int round, bool publish)
 
 	for (int s = 0; ok && s < SERIES; s++)
 		ok = m3_txn_write(txn, test_series(txn, "ns", &options, names[s]),
-						  T0 + (round % SLOTS) * SLOT_NS, value, M3_UNIT_NONE, m3_slice(NULL, 0), 0, &error) == M3_OK;
+						  T0 + (round % SLOTS) * SLOT_NS, value, M3_UNIT_NONE, m3_slice(NULL, 0),
+						  0, &error) == M3_OK;
 	ok = ok && m3_txn_prepare(txn, &commit, &error) == M3_OK;
 	if (ok && publish)
 		m3_txn_publish(txn);
