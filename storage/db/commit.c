@@ -302,7 +302,8 @@ note_logged(M3Commit *commit, const M3LogPosition *position)
 	txn->logged = true;
 	txn->log_index = position->log_index;
 	txn->log_offset = position->offset;
-	m3i_slot(commit->db)->batch_log_index = position->log_index;
+	__atomic_store_n(&m3i_slot(commit->db)->batch_log_index, position->log_index,
+					 __ATOMIC_RELAXED);
 	for (uint32_t s = 0; s < txn->series_count; s++)
 	{
 		if (txn->series[s].introduced)

@@ -449,7 +449,7 @@ test_churn(void)
 	{
 		for (int i = 0; i < 700; i++)
 		{
-			char		name[32];
+			char		name[64];
 
 			snprintf(name, sizeof(name), "container-%d-%d", day, i);
 			CHECK_OK(test_write(&engine, 0, "churn", &churning, name, now_ns, i, &err));
