@@ -157,9 +157,17 @@ row 'one series, one hour' 'ns/query' \
 	"$(best 1 '' "SELECT ts, value FROM m3 WHERE $one")" \
 	"$(best 1 '' "SELECT ts, value FROM heap WHERE $one")"
 
-m3_size=$(sql -c "SELECT bytes_per_point FROM m3db.namespaces ORDER BY points DESC LIMIT 1")
+# all of it in files, and what is not needed any more gone
+sql -c 'SELECT m3db.flush()' -c 'SELECT m3db.cleanup()' >/dev/null
+row 'the same, from files: count(*)' 'ns/row' "$(best "$points" '' 'SELECT count(*) FROM m3')" \
+	"$(best "$points" '' 'SELECT count(*) FROM heap')"
+row 'the same, from files: one series, one hour' 'ns/query' \
+	"$(best 1 '' "SELECT ts, value FROM m3 WHERE $one")" \
+	"$(best 1 '' "SELECT ts, value FROM heap WHERE $one")"
+m3_size=$(sql -c "SELECT (SELECT sum(n.file_bytes) FROM m3db.namespaces n JOIN m3db.tables t ON t.namespace = n.name
+	WHERE t.\"table\" = 'm3'::regclass) / (SELECT count(*) FROM m3)::float8")
 heap_size=$(sql -c "SELECT pg_total_relation_size('heap')::float8 / count(*) FROM heap")
-row 'size (compressed buffers; heap with index)' 'B/point' "$m3_size" "$heap_size"
+row 'size (data and index files; heap with index)' 'B/point' "$m3_size" "$heap_size"
 
 kill -9 "$(head -1 "$work/data/postmaster.pid")"
 started=$(date +%s.%N)

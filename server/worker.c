@@ -20,6 +20,7 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "storage/procsignal.h"
 #include "utils/memutils.h"
 #include "utils/ps_status.h"
@@ -175,6 +176,9 @@ yield(void)
 		close_logs();
 		proc_exit(1);
 	}
+	/* a new postmaster cannot start before all of the old one's children have gone */
+	if (!PostmasterIsAlive())
+		proc_exit(1);
 	now = GetCurrentTimestamp();
 	if (!TimestampDifferenceExceeds(yield_looked_at, now, m3db_commitlog_flush_interval / 4))
 		return;
