@@ -165,7 +165,7 @@ row 'the same, from files: one series, one hour' 'ns/query' \
 	"$(best 1 '' "SELECT ts, value FROM m3 WHERE $one")" \
 	"$(best 1 '' "SELECT ts, value FROM heap WHERE $one")"
 m3_size=$(sql -c "SELECT (SELECT sum(n.file_bytes) FROM m3db.namespaces n JOIN m3db.tables t ON t.namespace = n.name
-	WHERE t.\"table\" = 'm3'::regclass) / (SELECT count(*) FROM m3)::float8")
+	WHERE t.relid = 'm3'::regclass) / (SELECT count(*) FROM m3)::float8")
 heap_size=$(sql -c "SELECT pg_total_relation_size('heap')::float8 / count(*) FROM heap")
 row 'size (data and index files; heap with index)' 'B/point' "$m3_size" "$heap_size"
 
