@@ -45,6 +45,15 @@ LANGUAGE sql VOLATILE AS $$
          'h' || client || '-' || i % 20, random() * 1000
     FROM generate_series(1, n) i
 $$;
+-- an option that is given is dropped, another one added: a crash may come between the two
+CREATE FUNCTION turn(option text, value text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format(CASE WHEN EXISTS (SELECT FROM pg_foreign_table, unnest(ftoptions) o
+                                    WHERE ftrelid = 'm'::regclass AND o LIKE option || '=%')
+                      THEN 'ALTER FOREIGN TABLE m OPTIONS (DROP %1$I)'
+                      ELSE 'ALTER FOREIGN TABLE m OPTIONS (ADD %1$I %2$L)' END, option, value);
+END
+$$;
 SQL
 
 my $write_script = $node->basedir . '/write.sql';
@@ -92,12 +101,9 @@ my $alter_script = $node->basedir . '/alter.sql';
 append_to_file($alter_script, <<'SQL');
 \set policy random(1, 3)
 \if :policy = 1
-ALTER FOREIGN TABLE m OPTIONS (ADD cache_policy 'all');
-ALTER FOREIGN TABLE m OPTIONS (DROP cache_policy);
+SELECT turn('cache_policy', 'all');
 \elif :policy = 2
-ALTER FOREIGN TABLE m OPTIONS (ADD snapshot_enabled 'false');
-\sleep 2000 ms
-ALTER FOREIGN TABLE m OPTIONS (DROP snapshot_enabled);
+SELECT turn('snapshot_enabled', 'false');
 \else
 SELECT count(*) FROM m3db.flush();
 \endif
