@@ -10,6 +10,7 @@ top = $(if $(srcdir),$(srcdir),.)
 STORAGE_OBJS = $(filter-out storage/base/env_posix.o storage/base/memory.o, \
 	$(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/storage/*/*.c))))
 FDW_OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/fdw/*.c)))
+FUNCTIONS_OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/functions/*.c)))
 SERVER_OBJS = \
 	server/database.o \
 	server/drop.o \
@@ -18,6 +19,7 @@ SERVER_OBJS = \
 	server/guc.o \
 	server/jobs.o \
 	server/memory.o \
+	server/mount.o \
 	server/relief.o \
 	server/requests.o \
 	server/rows.o \
@@ -28,6 +30,7 @@ SERVER_OBJS = \
 OBJS = \
 	m3db_fdw.o \
 	$(FDW_OBJS) \
+	$(FUNCTIONS_OBJS) \
 	$(SERVER_OBJS) \
 	$(STORAGE_OBJS)
 

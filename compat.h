@@ -1,7 +1,7 @@
 /*
  * Differences between PostgreSQL 14 and 18, all of them in this one place.
  *
- * Included by fdw/ and server/ only, after postgres.h and the server's own
+ * Included by fdw/, functions/ and server/ only, after postgres.h and the server's own
  * headers.  Macros take their arguments in the order of the newest version, so the
  * caller reads like code for it; those an older server lacks are dropped.
  */
@@ -251,6 +251,36 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 	rsinfo->returnMode = SFRM_Materialize;
 	rsinfo->setResult = tuplestore_begin_heap(true, false, work_mem);
 	MemoryContextSwitchTo(old_context);
+}
+#endif
+
+/* ---- time zones ---- */
+
+#if PG_VERSION_NUM < 160000
+#include "parser/scansup.h"
+#include "pgtime.h"
+#include "utils/datetime.h"
+
+#define TZNAME_FIXED_OFFSET 0
+#define TZNAME_DYNTZ 1
+#define TZNAME_ZONE 2
+
+static inline int
+DecodeTimezoneName(const char *tzname, int *offset, pg_tz **tz)
+{
+	char	   *lower = downcase_truncate_identifier(tzname, (int) strlen(tzname), false);
+	int			type = DecodeTimezoneAbbrev(0, lower, offset, tz);
+
+	if (type == TZ || type == DTZ)
+		return TZNAME_FIXED_OFFSET;
+	if (type == DYNTZ)
+		return TZNAME_DYNTZ;
+	*tz = pg_tzset(tzname);
+	if (*tz == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time zone \"%s\" not recognized", tzname)));
+	return TZNAME_ZONE;
 }
 #endif
 

@@ -362,6 +362,421 @@ CREATE VIEW m3db.orphans AS SELECT * FROM m3db.orphans();
 COMMENT ON VIEW m3db.orphans
 IS 'files of this database that belong to no namespace, or cannot be used';
 
+-- Time-series functions: they work on any table
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.timestamptz)
+RETURNS pg_catalog.timestamptz
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_timestamp'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.interval, pg_catalog.timestamptz)
+IS 'start of the bucket that a time lies in, in UTC';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.timestamptz,
+    origin pg_catalog.timestamptz)
+RETURNS pg_catalog.timestamptz
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_timestamp'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(
+    pg_catalog.interval, pg_catalog.timestamptz, pg_catalog.timestamptz)
+IS 'start of the bucket that a time lies in, in UTC; one of them begins at origin';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.timestamptz,
+    "offset" pg_catalog.interval)
+RETURNS pg_catalog.timestamptz
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_timestamp_offset'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(
+    pg_catalog.interval, pg_catalog.timestamptz, pg_catalog.interval)
+IS 'start of the bucket that a time lies in, in UTC; all of them moved by offset';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.timestamp)
+RETURNS pg_catalog.timestamp
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_timestamp'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.interval, pg_catalog.timestamp)
+IS 'start of the bucket that a time lies in';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.timestamp,
+    origin pg_catalog.timestamp)
+RETURNS pg_catalog.timestamp
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_timestamp'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(
+    pg_catalog.interval, pg_catalog.timestamp, pg_catalog.timestamp)
+IS 'start of the bucket that a time lies in; one of them begins at origin';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.timestamp,
+    "offset" pg_catalog.interval)
+RETURNS pg_catalog.timestamp
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_timestamp_offset'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(
+    pg_catalog.interval, pg_catalog.timestamp, pg_catalog.interval)
+IS 'start of the bucket that a time lies in; all of them moved by offset';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.timestamptz,
+    timezone pg_catalog.text,
+    origin pg_catalog.timestamptz DEFAULT NULL,
+    "offset" pg_catalog.interval DEFAULT NULL)
+RETURNS pg_catalog.timestamptz
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_zone'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(
+    pg_catalog.interval, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.interval)
+IS 'start of the bucket that a time lies in, by the clocks of a time zone';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.date)
+RETURNS pg_catalog.date
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_date'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.interval, pg_catalog.date)
+IS 'start of the bucket that a date lies in';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.date,
+    origin pg_catalog.date)
+RETURNS pg_catalog.date
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_date'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.interval, pg_catalog.date, pg_catalog.date)
+IS 'start of the bucket that a date lies in; one of them begins at origin';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.interval,
+    ts pg_catalog.date,
+    "offset" pg_catalog.interval)
+RETURNS pg_catalog.date
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_date_offset'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.interval, pg_catalog.date, pg_catalog.interval)
+IS 'start of the bucket that a date lies in; all of them moved by offset';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.int2,
+    ts pg_catalog.int2)
+RETURNS pg_catalog.int2
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_int2'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.int2, pg_catalog.int2)
+IS 'start of the bucket that a number lies in';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.int2,
+    ts pg_catalog.int2,
+    "offset" pg_catalog.int2)
+RETURNS pg_catalog.int2
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_int2'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.int2, pg_catalog.int2, pg_catalog.int2)
+IS 'start of the bucket that a number lies in; all of them moved by offset';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.int4,
+    ts pg_catalog.int4)
+RETURNS pg_catalog.int4
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_int4'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.int4, pg_catalog.int4)
+IS 'start of the bucket that a number lies in';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.int4,
+    ts pg_catalog.int4,
+    "offset" pg_catalog.int4)
+RETURNS pg_catalog.int4
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_int4'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.int4, pg_catalog.int4, pg_catalog.int4)
+IS 'start of the bucket that a number lies in; all of them moved by offset';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.int8,
+    ts pg_catalog.int8)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_int8'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.int8, pg_catalog.int8)
+IS 'start of the bucket that a number lies in';
+
+CREATE FUNCTION m3db.time_bucket(
+    bucket_width pg_catalog.int8,
+    ts pg_catalog.int8,
+    "offset" pg_catalog.int8)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'm3db_time_bucket_int8'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.time_bucket(pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)
+IS 'start of the bucket that a number lies in; all of them moved by offset';
+
+CREATE FUNCTION m3db.time_buckets(
+    bucket_width pg_catalog.interval,
+    start pg_catalog.timestamptz,
+    finish pg_catalog.timestamptz)
+RETURNS SETOF pg_catalog.timestamptz
+AS 'MODULE_PATHNAME', 'm3db_time_buckets'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1000;
+COMMENT ON FUNCTION m3db.time_buckets(
+    pg_catalog.interval, pg_catalog.timestamptz, pg_catalog.timestamptz)
+IS 'starts of the buckets of [start, finish), in UTC';
+
+CREATE FUNCTION m3db.time_buckets(
+    bucket_width pg_catalog.interval,
+    start pg_catalog.timestamptz,
+    finish pg_catalog.timestamptz,
+    timezone pg_catalog.text,
+    origin pg_catalog.timestamptz DEFAULT NULL,
+    "offset" pg_catalog.interval DEFAULT NULL)
+RETURNS SETOF pg_catalog.timestamptz
+AS 'MODULE_PATHNAME', 'm3db_time_buckets'
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1000;
+COMMENT ON FUNCTION m3db.time_buckets(
+    pg_catalog.interval, pg_catalog.timestamptz, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.interval)
+IS 'starts of the buckets of [start, finish), by the clocks of a time zone';
+
+CREATE FUNCTION m3db.locf(
+    value pg_catalog.anyelement)
+RETURNS pg_catalog.anyelement
+AS 'MODULE_PATHNAME', 'm3db_locf'
+LANGUAGE C WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.locf(pg_catalog.anyelement)
+IS 'last observation carried forward: the value, or the last one before that is not NULL';
+
+CREATE FUNCTION m3db.interpolate(
+    value pg_catalog.float8,
+    ts pg_catalog.timestamptz)
+RETURNS pg_catalog.float8
+AS 'MODULE_PATHNAME', 'm3db_interpolate'
+LANGUAGE C WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.interpolate(pg_catalog.float8, pg_catalog.timestamptz)
+IS 'the value, or one on the line between those before and after that are not NULL';
+
+-- Aggregates, and the functions they are made of
+
+CREATE FUNCTION m3db.first_trans(pg_catalog.internal, pg_catalog.anyelement, pg_catalog."any")
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_first_trans'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.first_trans(
+    pg_catalog.internal, pg_catalog.anyelement, pg_catalog."any")
+IS 'part of aggregate first';
+
+CREATE FUNCTION m3db.first_combine(pg_catalog.internal, pg_catalog.internal)
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_first_combine'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.first_combine(pg_catalog.internal, pg_catalog.internal)
+IS 'part of aggregate first';
+
+CREATE FUNCTION m3db.last_trans(pg_catalog.internal, pg_catalog.anyelement, pg_catalog."any")
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_last_trans'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.last_trans(
+    pg_catalog.internal, pg_catalog.anyelement, pg_catalog."any")
+IS 'part of aggregate last';
+
+CREATE FUNCTION m3db.last_combine(pg_catalog.internal, pg_catalog.internal)
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_last_combine'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.last_combine(pg_catalog.internal, pg_catalog.internal)
+IS 'part of aggregate last';
+
+CREATE FUNCTION m3db.first_last_serialize(pg_catalog.internal)
+RETURNS pg_catalog.bytea
+AS 'MODULE_PATHNAME', 'm3db_first_last_serialize'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.first_last_serialize(pg_catalog.internal)
+IS 'part of aggregates first and last';
+
+CREATE FUNCTION m3db.first_last_deserialize(pg_catalog.bytea, pg_catalog.internal)
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_first_last_deserialize'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.first_last_deserialize(pg_catalog.bytea, pg_catalog.internal)
+IS 'part of aggregates first and last';
+
+CREATE FUNCTION m3db.first_last_final(
+    pg_catalog.internal, pg_catalog.anyelement, pg_catalog."any")
+RETURNS pg_catalog.anyelement
+AS 'MODULE_PATHNAME', 'm3db_first_last_final'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.first_last_final(
+    pg_catalog.internal, pg_catalog.anyelement, pg_catalog."any")
+IS 'part of aggregates first and last';
+
+CREATE AGGREGATE m3db.first(value pg_catalog.anyelement, ts pg_catalog."any") (
+    SFUNC = m3db.first_trans,
+    STYPE = pg_catalog.internal,
+    FINALFUNC = m3db.first_last_final,
+    FINALFUNC_EXTRA,
+    COMBINEFUNC = m3db.first_combine,
+    SERIALFUNC = m3db.first_last_serialize,
+    DESERIALFUNC = m3db.first_last_deserialize,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE m3db.first(pg_catalog.anyelement, pg_catalog."any")
+IS 'value at the least time; rows without a time do not count';
+
+CREATE AGGREGATE m3db.last(value pg_catalog.anyelement, ts pg_catalog."any") (
+    SFUNC = m3db.last_trans,
+    STYPE = pg_catalog.internal,
+    FINALFUNC = m3db.first_last_final,
+    FINALFUNC_EXTRA,
+    COMBINEFUNC = m3db.last_combine,
+    SERIALFUNC = m3db.first_last_serialize,
+    DESERIALFUNC = m3db.first_last_deserialize,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE m3db.last(pg_catalog.anyelement, pg_catalog."any")
+IS 'value at the greatest time; rows without a time do not count';
+
+CREATE FUNCTION m3db.samples_trans(
+    pg_catalog.internal, pg_catalog.timestamptz, pg_catalog.float8)
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_samples_trans'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.samples_trans(
+    pg_catalog.internal, pg_catalog.timestamptz, pg_catalog.float8)
+IS 'part of aggregates increase, delta and rate';
+
+CREATE FUNCTION m3db.samples_inverse(
+    pg_catalog.internal, pg_catalog.timestamptz, pg_catalog.float8)
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_samples_inverse'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.samples_inverse(
+    pg_catalog.internal, pg_catalog.timestamptz, pg_catalog.float8)
+IS 'part of aggregates increase, delta and rate';
+
+CREATE FUNCTION m3db.samples_combine(pg_catalog.internal, pg_catalog.internal)
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_samples_combine'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.samples_combine(pg_catalog.internal, pg_catalog.internal)
+IS 'part of aggregates increase, delta and rate';
+
+CREATE FUNCTION m3db.samples_serialize(pg_catalog.internal)
+RETURNS pg_catalog.bytea
+AS 'MODULE_PATHNAME', 'm3db_samples_serialize'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.samples_serialize(pg_catalog.internal)
+IS 'part of aggregates increase, delta and rate';
+
+CREATE FUNCTION m3db.samples_deserialize(pg_catalog.bytea, pg_catalog.internal)
+RETURNS pg_catalog.internal
+AS 'MODULE_PATHNAME', 'm3db_samples_deserialize'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.samples_deserialize(pg_catalog.bytea, pg_catalog.internal)
+IS 'part of aggregates increase, delta and rate';
+
+CREATE FUNCTION m3db.increase_final(pg_catalog.internal)
+RETURNS pg_catalog.float8
+AS 'MODULE_PATHNAME', 'm3db_increase_final'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.increase_final(pg_catalog.internal)
+IS 'part of aggregate increase';
+
+CREATE AGGREGATE m3db.increase(ts pg_catalog.timestamptz, value pg_catalog.float8) (
+    SFUNC = m3db.samples_trans,
+    STYPE = pg_catalog.internal,
+    FINALFUNC = m3db.increase_final,
+    COMBINEFUNC = m3db.samples_combine,
+    SERIALFUNC = m3db.samples_serialize,
+    DESERIALFUNC = m3db.samples_deserialize,
+    MSFUNC = m3db.samples_trans,
+    MINVFUNC = m3db.samples_inverse,
+    MSTYPE = pg_catalog.internal,
+    MFINALFUNC = m3db.increase_final,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE m3db.increase(pg_catalog.timestamptz, pg_catalog.float8)
+IS 'how much a counter grew from the first sample to the last; a fall is a new start at zero';
+
+CREATE FUNCTION m3db.delta_final(pg_catalog.internal)
+RETURNS pg_catalog.float8
+AS 'MODULE_PATHNAME', 'm3db_delta_final'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.delta_final(pg_catalog.internal)
+IS 'part of aggregate delta';
+
+CREATE AGGREGATE m3db.delta(ts pg_catalog.timestamptz, value pg_catalog.float8) (
+    SFUNC = m3db.samples_trans,
+    STYPE = pg_catalog.internal,
+    FINALFUNC = m3db.delta_final,
+    COMBINEFUNC = m3db.samples_combine,
+    SERIALFUNC = m3db.samples_serialize,
+    DESERIALFUNC = m3db.samples_deserialize,
+    MSFUNC = m3db.samples_trans,
+    MINVFUNC = m3db.samples_inverse,
+    MSTYPE = pg_catalog.internal,
+    MFINALFUNC = m3db.delta_final,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE m3db.delta(pg_catalog.timestamptz, pg_catalog.float8)
+IS 'last sample less first';
+
+CREATE FUNCTION m3db.rate_final(pg_catalog.internal)
+RETURNS pg_catalog.float8
+AS 'MODULE_PATHNAME', 'm3db_rate_final'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.rate_final(pg_catalog.internal)
+IS 'part of aggregate rate';
+
+CREATE AGGREGATE m3db.rate(ts pg_catalog.timestamptz, value pg_catalog.float8) (
+    SFUNC = m3db.samples_trans,
+    STYPE = pg_catalog.internal,
+    FINALFUNC = m3db.rate_final,
+    COMBINEFUNC = m3db.samples_combine,
+    SERIALFUNC = m3db.samples_serialize,
+    DESERIALFUNC = m3db.samples_deserialize,
+    MSFUNC = m3db.samples_trans,
+    MINVFUNC = m3db.samples_inverse,
+    MSTYPE = pg_catalog.internal,
+    MFINALFUNC = m3db.rate_final,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE m3db.rate(pg_catalog.timestamptz, pg_catalog.float8)
+IS 'increase per second between the first sample and the last';
+
+CREATE FUNCTION m3db.histogram_trans(
+    pg_catalog.int8[], pg_catalog.float8, pg_catalog.float8, pg_catalog.float8, pg_catalog.int4)
+RETURNS pg_catalog.int8[]
+AS 'MODULE_PATHNAME', 'm3db_histogram_trans'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.histogram_trans(
+    pg_catalog.int8[], pg_catalog.float8, pg_catalog.float8, pg_catalog.float8, pg_catalog.int4)
+IS 'part of aggregate histogram';
+
+CREATE FUNCTION m3db.histogram_combine(pg_catalog.int8[], pg_catalog.int8[])
+RETURNS pg_catalog.int8[]
+AS 'MODULE_PATHNAME', 'm3db_histogram_combine'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION m3db.histogram_combine(pg_catalog.int8[], pg_catalog.int8[])
+IS 'part of aggregate histogram';
+
+CREATE AGGREGATE m3db.histogram(
+    value pg_catalog.float8, min pg_catalog.float8, max pg_catalog.float8, nbuckets pg_catalog.int4) (
+    SFUNC = m3db.histogram_trans,
+    STYPE = pg_catalog.int8[],
+    COMBINEFUNC = m3db.histogram_combine,
+    PARALLEL = SAFE);
+COMMENT ON AGGREGATE m3db.histogram(
+    pg_catalog.float8, pg_catalog.float8, pg_catalog.float8, pg_catalog.int4)
+IS 'how many values lie below min, in each of nbuckets equal parts of [min, max), and above';
+
 -- Privileges: figures are for pg_monitor, tags for who may read all data.  Flushing costs what a
 -- checkpoint does, and is for who may ask for one; m3db.flush(regclass) is for the table's owner.
 
@@ -476,3 +891,35 @@ BEGIN
     END IF;
 END
 $$;
+
+-- Files for an M3DB
+
+CREATE FUNCTION m3db.export(
+    tbl pg_catalog.regclass,
+    directory pg_catalog.text,
+    "from" pg_catalog.timestamptz DEFAULT '-infinity',
+    "to" pg_catalog.timestamptz DEFAULT 'infinity',
+    shards pg_catalog.int4 DEFAULT NULL,
+    hash_seed pg_catalog.int4 DEFAULT NULL,
+    namespace pg_catalog.text DEFAULT NULL,
+    block_size pg_catalog.interval DEFAULT NULL,
+    OUT filesets pg_catalog.int8,
+    OUT series pg_catalog.int8,
+    OUT points pg_catalog.int8,
+    OUT bytes pg_catalog.int8)
+RETURNS record
+AS 'MODULE_PATHNAME', 'm3db_export'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION m3db.export(
+    pg_catalog.regclass, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.timestamptz,
+    pg_catalog.int4, pg_catalog.int4, pg_catalog.text, pg_catalog.interval)
+IS 'write a table''s namespace to a directory on the server that an M3DB can bootstrap from';
+
+REVOKE ALL ON FUNCTION m3db.export(
+    pg_catalog.regclass, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.timestamptz,
+    pg_catalog.int4, pg_catalog.int4, pg_catalog.text, pg_catalog.interval)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION m3db.export(
+    pg_catalog.regclass, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.timestamptz,
+    pg_catalog.int4, pg_catalog.int4, pg_catalog.text, pg_catalog.interval)
+TO pg_write_server_files;

@@ -62,5 +62,7 @@ m3db_fdw_handler(PG_FUNCTION_ARGS)
 
 	routine->ExecForeignTruncate = m3db_ExecForeignTruncate;
 
+	routine->ImportForeignSchema = m3db_ImportForeignSchema;
+
 	PG_RETURN_POINTER(routine);
 }

@@ -115,13 +115,16 @@ value_of(const List *options, const char *name)
 	return NULL;
 }
 
+/* Is it a server of this wrapper, and is it a mount? */
 static bool
-is_embedded(Oid server_id, Snapshot snapshot)
+is_our_server(Oid server_id, Snapshot snapshot, bool *mounted)
 {
 	List	   *options;
 
-	return m3db_catalog_server(server_id, snapshot, &options) &&
-		value_of(options, "data_directory") == NULL;
+	if (!m3db_catalog_server(server_id, snapshot, &options))
+		return false;
+	*mounted = m3db_options_name_mount(options);
+	return true;
 }
 
 /* Fills in which namespace a table maps; false if the relation is not there. */
@@ -166,7 +169,8 @@ m3db_catalog_table(Oid relid, Snapshot snapshot, M3dbCatalogTable *table)
 	table->server_id = ((Form_pg_foreign_table) GETSTRUCT(tuple))->ftserver;
 	table->options = options_of(ForeignTableRelationId, tuple,
 								Anum_pg_foreign_table_ftoptions);
-	return is_embedded(table->server_id, snapshot) && name_namespace(table, snapshot);
+	return is_our_server(table->server_id, snapshot, &table->mounted) &&
+		name_namespace(table, snapshot);
 }
 
 static int
@@ -179,13 +183,14 @@ compare_tables(const ListCell *a, const ListCell *b)
 }
 
 List *
-m3db_catalog_tables(Snapshot snapshot)
+m3db_catalog_tables(Snapshot snapshot, bool with_mounted)
 {
 	Relation	catalog = table_open(ForeignTableRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple	tuple;
 	Oid			server_id = InvalidOid;
-	bool		embedded = false;
+	bool		wanted = false;
+	bool		mounted = false;
 	List	   *tables = NIL;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -198,15 +203,17 @@ m3db_catalog_tables(Snapshot snapshot)
 		if (form->ftserver != server_id)
 		{
 			server_id = form->ftserver;
-			embedded = is_embedded(server_id, snapshot);
+			wanted = is_our_server(server_id, snapshot, &mounted) &&
+				(with_mounted || !mounted);
 		}
-		if (!embedded)
+		if (!wanted)
 			continue;
 		options = heap_getattr(tuple, Anum_pg_foreign_table_ftoptions,
 							   RelationGetDescr(catalog), &isnull);
 		table = palloc0(sizeof(*table));
 		table->relid = form->ftrelid;
 		table->server_id = server_id;
+		table->mounted = mounted;
 		table->options = isnull ? NIL : untransformRelOptions(options);
 		if (name_namespace(table, snapshot))
 			tables = lappend(tables, table);

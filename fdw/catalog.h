@@ -1,6 +1,6 @@
 /*
- * Foreign tables of the embedded engine as the catalogs have them, read without any
- * cache: for those who look at definitions while they are being changed.
+ * Foreign tables of this wrapper as the catalogs have them, read without any cache: for
+ * those who look at definitions while they are being changed.
  *
  * Every function takes a snapshot: NULL for what the current command began with,
  * SnapshotSelf for what it has done so far as well.  Results live in the current memory
@@ -19,16 +19,18 @@ typedef struct M3dbCatalogTable
 	Oid			server_id;
 	Oid			schema;
 	List	   *options;		/* DefElems */
+	bool		mounted;		/* of a mount, which has nothing of the database's data */
 	bool		implied;		/* the namespace is not given: it is schema.table */
 	const char *name;			/* of the namespace, in the server's encoding */
 	M3Slice		namespace_name; /* the same in UTF-8, followed by a NUL */
 } M3dbCatalogTable;
 
-/* False if there is no such relation, or it is no foreign table of the embedded engine. */
+/* False if there is no such relation, or it is no foreign table of this wrapper. */
 extern bool m3db_catalog_table(Oid relid, Snapshot snapshot, M3dbCatalogTable *table);
 
-/* All of them, as M3dbCatalogTable *, in order of creation (by OID). */
-extern List *m3db_catalog_tables(Snapshot snapshot);
+/* All of them, or those of the embedded engine, as M3dbCatalogTable *, in order of creation
+ * (by OID). */
+extern List *m3db_catalog_tables(Snapshot snapshot, bool with_mounted);
 
 /* Options of a server, as DefElems.  False if it is not one of this wrapper. */
 extern bool m3db_catalog_server(Oid server_id, Snapshot snapshot, List **options);

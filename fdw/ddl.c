@@ -99,8 +99,10 @@ m3db_ExecForeignTruncate(List *rels, DropBehavior behavior, bool restart_seqs)
 
 	foreach(cell, rels)
 	{
-		const M3dbTable *table = m3db_table(RelationGetRelid((Relation) lfirst(cell)));
+		Oid			relid = RelationGetRelid((Relation) lfirst(cell));
+		const M3dbTable *table = m3db_table(relid);
 
+		m3db_refuse_mount(relid, "truncate");
 		void_namespace(table->namespace_name, false);
 	}
 }
@@ -109,7 +111,7 @@ m3db_ExecForeignTruncate(List *rels, DropBehavior behavior, bool restart_seqs)
 static Oid
 table_of(M3Slice namespace_name, Oid except)
 {
-	List	   *tables = m3db_catalog_tables(NULL);
+	List	   *tables = m3db_catalog_tables(NULL, false);
 	ListCell   *cell;
 
 	foreach(cell, tables)
@@ -129,7 +131,7 @@ table_is_dropped(Oid relid)
 	M3dbCatalogTable table;
 
 	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE ||
-		!m3db_catalog_table(relid, NULL, &table))
+		!m3db_catalog_table(relid, NULL, &table) || table.mounted)
 		return;
 	if (!m3db_engine_is_usable())
 	{
@@ -180,7 +182,7 @@ m3db_tables(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	tables = m3db_catalog_tables(NULL);
+	tables = m3db_catalog_tables(NULL, false);
 	foreach(cell, tables)
 	{
 		const M3dbCatalogTable *table = lfirst(cell);
@@ -202,7 +204,7 @@ m3db_tables(PG_FUNCTION_ARGS)
 static void
 collect_settings(M3Slice namespace_name, M3dbTableOptions *collected)
 {
-	List	   *tables = m3db_catalog_tables(SnapshotSelf);
+	List	   *tables = m3db_catalog_tables(SnapshotSelf, false);
 	ListCell   *cell;
 
 	memset(collected, 0, sizeof(*collected));
@@ -287,11 +289,33 @@ table_is_altered(Oid relid, AttrNumber attnum)
 		m3db_rename_column(relid, attnum);
 	else if (m3db_rename_concerns(&before, &after))
 		m3db_rename_keep_namespace(&before);
-	else if (!equal(before.options, after.options))
+	else if (!after.mounted && !equal(before.options, after.options))
 	{
 		remember(EVENT_TABLE_MAPPED, relid);
 		if (m3db_engine_is_usable())
 			options_changed(&after);
+	}
+}
+
+/* Tables of the embedded engine hold data, those of a mount show some: they cannot become
+ * each other. */
+static void
+check_kind(Oid server_id, bool mounted)
+{
+	List	   *tables = m3db_catalog_tables(NULL, true);
+	ListCell   *cell;
+
+	foreach(cell, tables)
+	{
+		const M3dbCatalogTable *table = lfirst(cell);
+
+		if (table->server_id == server_id && table->mounted != mounted)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("cannot %s option \"data_directory\" of a server that has tables",
+							mounted ? "add" : "drop"),
+					 errdetail("Foreign table \"%s\" uses it.", get_rel_name(table->relid)),
+					 errhint("Create another server.")));
 	}
 }
 
@@ -302,7 +326,10 @@ server_is_altered(Oid server_id)
 	M3dbServerOptions options;
 	M3RootOptions has;
 
-	if (!m3db_engine_is_usable() || !m3db_catalog_server(server_id, SnapshotSelf, &defs))
+	if (!m3db_catalog_server(server_id, SnapshotSelf, &defs))
+		return;
+	check_kind(server_id, m3db_options_name_mount(defs));
+	if (!m3db_engine_is_usable())
 		return;
 	m3db_options_of_server(defs, &options);
 	if (options.data_directory != NULL || !m3_root_options(m3db_database(), &has) ||
@@ -327,7 +354,7 @@ server_is_altered(Oid server_id)
 static void
 check_sharing(const M3dbCatalogTable *table)
 {
-	List	   *tables = m3db_catalog_tables(NULL);
+	List	   *tables = m3db_catalog_tables(NULL, false);
 	ListCell   *cell;
 
 	foreach(cell, tables)
@@ -357,7 +384,7 @@ check_mapped(Oid relid)
 {
 	M3dbCatalogTable table;
 
-	if (!m3db_catalog_table(relid, NULL, &table))
+	if (!m3db_catalog_table(relid, NULL, &table) || table.mounted)
 		return;
 	m3db_lock_namespace(table.namespace_name, false);
 	check_sharing(&table);

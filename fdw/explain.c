@@ -207,6 +207,14 @@ show_time_range(ForeignScanState *node, const M3dbScanState *state, ExplainState
 							es);
 }
 
+/* One that is mostly 0, so text leaves it out then. */
+static void
+show_rare_counter(const char *label, uint64 count, ExplainState *es)
+{
+	if (count > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyUInteger(label, NULL, count, es);
+}
+
 static void
 show_counters(const M3dbScanState *state, ExplainState *es)
 {
@@ -217,7 +225,10 @@ show_counters(const M3dbScanState *state, ExplainState *es)
 	ExplainPropertyUInteger("Series Examined", NULL, stats.series_examined, es);
 	ExplainPropertyUInteger("Blocks Read", NULL, stats.blocks_read, es);
 	ExplainPropertyUInteger("Blocks Skipped", NULL, stats.blocks_skipped, es);
+	show_rare_counter("Blocks from Disk", stats.blocks_from_disk, es);
+	show_rare_counter("Cache Hits", stats.cache_hits, es);
 	ExplainPropertyUInteger("Bytes Read", NULL, stats.bytes_read, es);
+	show_rare_counter("Disk Bytes Read", stats.disk_bytes_read, es);
 	ExplainPropertyUInteger("Points Decoded", NULL, stats.points_decoded, es);
 }
 
@@ -231,6 +242,8 @@ m3db_ExplainForeignScan(ForeignScanState *node, ExplainState *es)
 						pg_any_to_server((const char *) table->namespace_name.data,
 										 (int) table->namespace_name.size, PG_UTF8),
 						es);
+	if (es->verbose && table->directory != NULL)
+		ExplainPropertyText("M3DB Directory", table->directory, es);
 	show_time_range(node, state, es);
 	show_clauses("Tag Filter",
 				 clauses_of_kind((ForeignScan *) node->ss.ps.plan, false), node, es);

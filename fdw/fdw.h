@@ -55,6 +55,21 @@ extern M3Txn *m3db_xact_txn_or_null(void);	/* NULL while nothing was written */
 extern const M3Snapshot *m3db_snapshot_for(EState *estate, M3Database *db);
 extern void m3db_snapshot_at_xact_end(void);	/* called by xact.c */
 
+/*
+ * in source.c: the database that holds a table's points, the embedded engine's or a mount's.
+ * A mount is brought up to date by the way.  _if_ready for the planner: NULL instead of an
+ * error, and instead of waiting for the embedded engine.
+ */
+extern M3Database *m3db_database_of_server(Oid server_id);
+extern M3Database *m3db_database_of_table(const M3dbTable *table);
+extern M3Database *m3db_database_of_table_if_ready(const M3dbTable *table);
+extern bool m3db_is_mounted(Oid relid);
+/* Raises an error for a table of a mount; verb as in "cannot truncate". */
+extern void m3db_refuse_mount(Oid relid, const char *verb);
+
+/* in import.c */
+extern List *m3db_ImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid server_id);
+
 /* in options.c */
 extern Datum m3db_fdw_validator(PG_FUNCTION_ARGS);
 

@@ -32,8 +32,6 @@ static M3Slice
 namespace_of_table(Oid relid)
 {
 	char	   *name = get_rel_name(relid);
-	ForeignServer *server;
-	M3dbServerOptions options;
 
 	if (name == NULL)
 		ereport(ERROR,
@@ -46,9 +44,7 @@ namespace_of_table(Oid relid)
 				 errmsg("\"%s\" is not a foreign table of m3db_fdw", name)));
 	if (!m3db_relation_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, name);
-	server = GetForeignServer(GetForeignTable(relid)->serverid);
-	m3db_options_of_server(server->options, &options);
-	m3db_require_embedded(server->servername, &options);
+	m3db_refuse_mount(relid, "flush");
 	return m3db_mapping(relid)->namespace_name;
 }
 

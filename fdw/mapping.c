@@ -56,22 +56,8 @@ m3db_mapping_has(Oid relid)
 	return context != NULL && find_mapping(relid) != NULL;
 }
 
-void
-m3db_require_embedded(const char *server_name, const M3dbServerOptions *options)
-{
-	if (options->data_directory != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("mounting an M3DB directory is not supported yet"),
-				 errdetail("Server \"%s\" has option data_directory '%s'.",
-						   server_name, options->data_directory),
-				 errhint("Use a server without the option: the embedded engine of this "
-						 "database.")));
-}
-
-/* The namespace of a table: its option, or schema.table.  UTF-8. */
-static M3Slice
-namespace_of(Oid relid, const M3dbTableOptions *options)
+M3Slice
+m3db_mapping_namespace(Oid relid, const M3dbTableOptions *options)
 {
 	const char *name = options->namespace_name;
 	char	   *utf8;
@@ -93,13 +79,10 @@ namespace_of(Oid relid, const M3dbTableOptions *options)
 static bool
 is_embedded(Oid server_id, Oid wrapper)
 {
-	ForeignServer *server = GetForeignServerExtended(server_id, FSV_MISSING_OK);
-	M3dbServerOptions options;
+	const ForeignServer *server = GetForeignServerExtended(server_id, FSV_MISSING_OK);
 
-	if (server == NULL || server->fdwid != wrapper)
-		return false;
-	m3db_options_of_server(server->options, &options);
-	return options.data_directory == NULL;
+	return server != NULL && server->fdwid == wrapper &&
+		!m3db_options_name_mount(server->options);
 }
 
 static void
@@ -120,7 +103,7 @@ add_mapping(HeapTuple tuple, TupleDesc desc, int *capacity)
 	mapping->relid = form->ftrelid;
 	mapping->server_id = form->ftserver;
 	m3db_options_of_table(isnull ? NIL : untransformRelOptions(options), &mapping->options);
-	mapping->namespace_name = namespace_of(form->ftrelid, &mapping->options);
+	mapping->namespace_name = m3db_mapping_namespace(form->ftrelid, &mapping->options);
 	mapping_count++;
 }
 

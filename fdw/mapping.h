@@ -29,7 +29,8 @@ extern void m3db_mapping_invalidate(void);
 /* Is anything known about the table? */
 extern bool m3db_mapping_has(Oid relid);
 
-/* Raises an error if the server is not one of the embedded engine. */
-extern void m3db_require_embedded(const char *server_name, const M3dbServerOptions *options);
+/* The namespace of any table with these options: the one given, or schema.table.  UTF-8, followed
+ * by a NUL; empty if the table is gone. */
+extern M3Slice m3db_mapping_namespace(Oid relid, const M3dbTableOptions *options);
 
 #endif							/* M3DB_MAPPING_H */

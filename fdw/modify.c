@@ -26,7 +26,7 @@ typedef struct ModifyState
 int
 m3db_IsForeignRelUpdatable(Relation rel)
 {
-	return 1 << CMD_INSERT;
+	return m3db_is_mounted(RelationGetRelid(rel)) ? 0 : 1 << CMD_INSERT;
 }
 
 /* Called when a table is about to be planned as the target of anything but INSERT. */
@@ -36,6 +36,8 @@ m3db_AddForeignUpdateTargets(PlannerInfo *root, Index rtindex, RangeTblEntry *ta
 {
 	const char *name = RelationGetRelationName(target_relation);
 
+	m3db_refuse_mount(RelationGetRelid(target_relation),
+					  root->parse->commandType == CMD_DELETE ? "delete from" : "update");
 	if (root->parse->commandType == CMD_DELETE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -74,6 +76,7 @@ m3db_PlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index resultRelatio
 
 	/* a definition that makes no sense is an error in EXPLAIN, too */
 	(void) m3db_table(rte->relid);
+	m3db_refuse_mount(rte->relid, "insert into");
 	if (plan->operation == CMD_INSERT)
 		refuse_on_conflict(plan->onConflictAction, get_rel_name(rte->relid));
 	return NIL;

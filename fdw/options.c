@@ -14,11 +14,13 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "fdw/fdw.h"
 #include "fdw/options.h"
+#include "server/mount.h"
 #include "server/server.h"
 
 #define SHARDS_MAX 65535
@@ -28,6 +30,7 @@ typedef enum OptionKind
 	OPTION_SHARDS,
 	OPTION_HASH_SEED,
 	OPTION_DATA_DIRECTORY,
+	OPTION_MEMORY,
 	OPTION_NAMESPACE,
 	OPTION_SETTING,				/* of a namespace: in m3db_settings */
 	OPTION_ROLE,
@@ -46,6 +49,7 @@ static const OptionDef option_defs[] = {
 	{"shards", ForeignServerRelationId, OPTION_SHARDS},
 	{"hash_seed", ForeignServerRelationId, OPTION_HASH_SEED},
 	{"data_directory", ForeignServerRelationId, OPTION_DATA_DIRECTORY},
+	{"memory", ForeignServerRelationId, OPTION_MEMORY},
 	{"namespace", ForeignTableRelationId, OPTION_NAMESPACE},
 	{"retention_period", ForeignTableRelationId, OPTION_SETTING},
 	{"block_size", ForeignTableRelationId, OPTION_SETTING},
@@ -101,6 +105,12 @@ const char *
 m3db_role_name(M3dbRole role)
 {
 	return role_names[role];
+}
+
+const char *
+m3db_cache_policy_name(uint8 policy)
+{
+	return policy < lengthof(cache_policies) ? cache_policies[policy] : "unknown";
 }
 
 /* ---- values ---- */
@@ -284,21 +294,62 @@ parse_namespace(const DefElem *def)
 	return value;
 }
 
+static bool
+has_parent_reference(const char *path)
+{
+	for (const char *part = path; part != NULL; part = strchr(part, '/'))
+	{
+		if (*part == '/')
+			part++;
+		if (part[0] == '.' && part[1] == '.' && (part[2] == '/' || part[2] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 static const char *
 parse_data_directory(const DefElem *def)
 {
 	char	   *value = pstrdup(defGetString(unconstify(DefElem *, def)));
 
+	if (!is_absolute_path(value))
+		refuse_value(def, value, "It must be an absolute path.");
+	if (has_parent_reference(value))
+		refuse_value(def, value, "It must not contain \"..\".");
+	/* room for what is appended: directory, namespace, shard, file */
+	if (strlen(value) >= MAXPGPATH / 2)
+		refuse_value(def, value,
+					 psprintf("It must be shorter than %d bytes.", MAXPGPATH / 2));
+	canonicalize_path(value);
+	return value;
+}
+
+static uint64
+parse_memory(const DefElem *def)
+{
+	const char *value = defGetString(unconstify(DefElem *, def));
+	const char *hint = NULL;
+	int			size_kb;
+
+	if (!parse_int(value, &size_kb, GUC_UNIT_KB, &hint) ||
+		size_kb < (int) (M3DB_MOUNT_MIN_SIZE / 1024))
+		refuse_value(def, value,
+					 psprintf("It must be a size with its unit, such as 512MB or 4GB, and at least "
+							  "%dMB.", (int) (M3DB_MOUNT_MIN_SIZE / 1024 / 1024)));
+	return (uint64) size_kb * 1024;
+}
+
+/* As file_fdw does, this is asked for when the option is set, not when it is used: whoever owns
+ * the server or may use it has been given what the directory holds. */
+static void
+check_directory_privilege(const DefElem *def)
+{
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", def->defname),
 				 errdetail("Only superusers and members of role pg_read_server_files may name a "
 						   "directory of the server.")));
-	canonicalize_path(value);
-	if (!is_absolute_path(value))
-		refuse_value(def, value, "It must be an absolute path.");
-	return value;
 }
 
 static M3dbRole
@@ -382,6 +433,7 @@ m3db_options_of_server(List *defs, M3dbServerOptions *options)
 
 	memset(options, 0, sizeof(*options));
 	options->root.shard_count = M3_DEFAULT_SHARD_COUNT;
+	options->memory_size = M3DB_MOUNT_DEFAULT_SIZE;
 	foreach(cell, defs)
 	{
 		const DefElem *def = lfirst_node(DefElem, cell);
@@ -391,9 +443,24 @@ m3db_options_of_server(List *defs, M3dbServerOptions *options)
 			options->root.shard_count = parse_uint32(def, 1, SHARDS_MAX);
 		else if (kind == OPTION_HASH_SEED)
 			options->root.hash_seed = parse_uint32(def, 0, PG_UINT32_MAX);
+		else if (kind == OPTION_MEMORY)
+			options->memory_size = parse_memory(def);
 		else
-			options->data_directory = defGetString(unconstify(DefElem *, def));
+			options->data_directory = parse_data_directory(def);
 	}
+}
+
+bool
+m3db_options_name_mount(List *defs)
+{
+	ListCell   *cell;
+
+	foreach(cell, defs)
+	{
+		if (strcmp(lfirst_node(DefElem, cell)->defname, "data_directory") == 0)
+			return true;
+	}
+	return false;
 }
 
 void
@@ -536,16 +603,26 @@ static void
 validate_server(List *defs)
 {
 	M3dbServerOptions options;
+	bool		is_mount = m3db_options_name_mount(defs);
 	ListCell   *cell;
 
-	m3db_options_of_server(defs, &options);
 	foreach(cell, defs)
 	{
 		const DefElem *def = lfirst_node(DefElem, cell);
+		OptionKind	kind = option_kind(def, ForeignServerRelationId);
 
-		if (strcmp(def->defname, "data_directory") == 0)
-			(void) parse_data_directory(def);
+		if (kind == OPTION_DATA_DIRECTORY)
+			check_directory_privilege(def);
+		else if ((kind == OPTION_MEMORY) != is_mount)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"", def->defname),
+					 is_mount ?
+					 errdetail("A server with option \"data_directory\" is a read-only mount, "
+							   "which takes it from the directory.") :
+					 errdetail("It is for servers with option \"data_directory\".")));
 	}
+	m3db_options_of_server(defs, &options);
 }
 
 static void

@@ -14,7 +14,8 @@
 typedef struct M3dbServerOptions
 {
 	M3RootOptions root;
-	const char *data_directory; /* NULL: the embedded engine */
+	const char *data_directory; /* canonical; NULL: the embedded engine */
+	uint64		memory_size;	/* of a mount, bytes */
 } M3dbServerOptions;
 
 /* A namespace setting that is a table option. */
@@ -66,11 +67,15 @@ extern bool m3db_setting_differs(const M3dbSetting *setting, const M3NamespaceOp
 extern void m3db_setting_copy(const M3dbSetting *setting, M3NamespaceOptions *to,
 							  const M3NamespaceOptions *from);
 
+/* Is a directory among the options of a server?  Never an error. */
+extern bool m3db_options_name_mount(List *defs);
+
 /* Settings with the defaults for what was not given. */
 extern void m3db_settings_complete(const M3NamespaceOptions *settings, uint32 given,
 								   M3NamespaceOptions *complete);
 
-/* Name of a role as column option role has it. */
+/* Names as the options have them. */
+extern const char *m3db_cache_policy_name(uint8 policy);
 extern const char *m3db_role_name(M3dbRole role);
 
 #endif							/* M3DB_OPTIONS_H */

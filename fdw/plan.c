@@ -14,6 +14,7 @@
 
 #include "access/sysattr.h"
 #include "catalog/pg_statistic.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -23,8 +24,11 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -54,18 +58,32 @@ typedef struct M3dbRelInfo
 	double		points;
 	int64		first_ns;		/* what it spans; equal when not known */
 	int64		end_ns;
+	int64		block_size_ns;
+	M3Database *db;				/* NULL: tag values are not to be looked at */
 	double		matched_series; /* by baserestrictinfo, pushed quals only */
 	double		scanned_rows;
 } M3dbRelInfo;
 
 /* ---- size ---- */
 
-static void
-estimate_namespace(RelOptInfo *baserel, M3dbRelInfo *info)
+/* What it is mounted with; the table does not say. */
+static int64
+mounted_block_size(M3Database *db, const M3dbTable *table)
 {
-	M3Database *db = m3db_database_if_ready();
+	M3NamespaceInfo namespace_info;
+
+	if (m3_namespace_info(db, table->namespace_name, &namespace_info, NULL) != M3_OK)
+		return 0;
+	return namespace_info.options.block_size_ns;
+}
+
+static void
+estimate_namespace(RelOptInfo *baserel, M3dbRelInfo *info, bool may_read)
+{
+	M3Database *db = m3db_database_of_table_if_ready(info->table);
 	M3Estimate	estimate;
 
+	info->block_size_ns = info->table->options.block_size_ns;
 	info->series = DEFAULT_SERIES;
 	info->points = baserel->tuples > 0 ? baserel->tuples : DEFAULT_POINTS;
 	if (db == NULL ||
@@ -73,6 +91,8 @@ estimate_namespace(RelOptInfo *baserel, M3dbRelInfo *info)
 		estimate.points == 0)
 		return;
 
+	if (may_read)
+		info->db = db;
 	info->series = Max((double) estimate.series, 1.0);
 	info->points = (double) estimate.points;
 	if (estimate.first_block_ns < estimate.end_ns)
@@ -80,6 +100,8 @@ estimate_namespace(RelOptInfo *baserel, M3dbRelInfo *info)
 		info->first_ns = estimate.first_block_ns;
 		info->end_ns = estimate.end_ns;
 	}
+	if (info->table->directory != NULL)
+		info->block_size_ns = mounted_block_size(db, info->table);
 }
 
 static bool
@@ -114,6 +136,40 @@ element_count(const Expr *array)
 	return DEFAULT_ELEMENTS;
 }
 
+/* The part of the series that a clause keeps whose value can be told now, or -1: as
+ * the index has it.  Never nothing, since there may be more when a cached plan runs. */
+static double
+counted_selectivity(PlannerInfo *root, const M3dbRelInfo *info, const M3dbQual *qual)
+{
+	Const	   *constant = NULL;
+	MemoryContext context;
+	MemoryContext old_context;
+	M3Matcher	matcher;
+	M3Estimate	estimate = {0};
+	M3Status	status = M3_OK;
+
+	if (info->db == NULL)
+		return -1;
+	if (qual->expr != NULL)
+	{
+		constant = (Const *) estimate_expression_value(root, (Node *) qual->expr);
+		if (!IsA(constant, Const) || constant->constisnull)
+			return -1;
+	}
+	context = AllocSetContextCreate(CurrentMemoryContext, "m3db estimate",
+									ALLOCSET_SMALL_SIZES);
+	old_context = MemoryContextSwitchTo(context);
+	if (m3db_qual_matcher(info->table, qual, constant != NULL ? constant->constvalue : 0,
+						  &matcher))
+		status = m3_scan_estimate_matching(info->db, info->table->namespace_name,
+										   &matcher, 1, &estimate, NULL);
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+	if (status != M3_OK)
+		return -1;
+	return Min(Max((double) estimate.series, 1.0) / info->series, 1.0);
+}
+
 /*
  * The selectivity of a clause we evaluate, or -1 if PostgreSQL's own estimate is as good:
  * where it has statistics, and where it needs none.
@@ -122,6 +178,7 @@ static double
 qual_selectivity(PlannerInfo *root, const M3dbRelInfo *info, const M3dbQual *qual)
 {
 	const M3dbTable *table = info->table;
+	double		counted;
 
 	if (table->columns[qual->attnum - 1].role == M3DB_ROLE_ID)
 	{
@@ -130,6 +187,9 @@ qual_selectivity(PlannerInfo *root, const M3dbRelInfo *info, const M3dbQual *qua
 
 		return Min(1.0, count / info->series);
 	}
+	counted = counted_selectivity(root, info, qual);
+	if (counted >= 0)
+		return counted;
 	if (has_statistics(table, qual->attnum))
 		return -1;
 	if (qual->kind == M3DB_QUAL_EQUAL)
@@ -191,7 +251,7 @@ clauses_selectivity(PlannerInfo *root, RelOptInfo *rel, const M3dbRelInfo *info,
 		M3dbQual	qual;
 		double		selectivity;
 
-		if (!m3db_qual_match(root, rel, info->table, rinfo->clause, &qual))
+		if (!m3db_qual_match(root, rel, info->table, rinfo, &qual))
 			rest = lappend(rest, rinfo);
 		else if (qual.kind == M3DB_QUAL_TIME)
 		{
@@ -220,12 +280,17 @@ void
 m3db_GetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
 	M3dbRelInfo *info = palloc0(sizeof(M3dbRelInfo));
+	RangeTblEntry *rte = planner_rt_fetch(baserel->relid, root);
+	bool		may_read;
 	double		selectivity;
 	double		pushed;
 	double		tags;
 
 	info->table = m3db_table(relid);
-	estimate_namespace(baserel, info);
+	/* estimates tell of values: only to those who may see them, as with statistics */
+	may_read = pg_class_aclcheck(relid, m3db_rel_userid(baserel, rte),
+								 ACL_SELECT) == ACLCHECK_OK;
+	estimate_namespace(baserel, info, may_read);
 	baserel->tuples = info->table->wide ?
 		info->points / info->table->value_count : info->points;
 	selectivity = clauses_selectivity(root, baserel, info, baserel->baserestrictinfo,
@@ -248,7 +313,7 @@ decoded_points(const M3dbRelInfo *info, double series, double points)
 	double		per_block = per_series;
 
 	if (span > 0)
-		per_block *= Min((double) info->table->options.block_size_ns / span, 1.0);
+		per_block *= Min((double) info->block_size_ns / span, 1.0);
 	return Min(points + series * per_block, Max(points, series * per_series));
 }
 
@@ -287,7 +352,7 @@ filter_cost(PlannerInfo *root, RelOptInfo *rel, List *clauses)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 
-		if (!m3db_qual_match(root, rel, info->table, rinfo->clause, &qual))
+		if (!m3db_qual_match(root, rel, info->table, rinfo, &qual))
 			rest = lappend(rest, rinfo);
 	}
 	cost_qual_eval(&cost, rest, root);
@@ -309,7 +374,7 @@ collect_outer_rels(PlannerInfo *root, RelOptInfo *rel, List *clauses, List *coll
 		M3dbQual	qual;
 
 		if (!join_clause_is_movable_to(rinfo, rel) ||
-			!m3db_qual_match(root, rel, info->table, rinfo->clause, &qual))
+			!m3db_qual_match(root, rel, info->table, rinfo, &qual))
 			continue;
 		required_outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
 		required_outer = bms_del_member(required_outer, (int) rel->relid);
@@ -499,7 +564,7 @@ m3db_GetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
 
 		if (rinfo->pseudoconstant)
 			continue;
-		if (!m3db_qual_match(root, baserel, table, rinfo->clause, &qual))
+		if (!m3db_qual_match(root, baserel, table, rinfo, &qual))
 		{
 			local_clauses = lappend(local_clauses, rinfo->clause);
 			continue;

@@ -13,7 +13,9 @@
  * for the types accepted here.  Text compares by bytes under every
  * deterministic collation; clauses under another one are left alone.
  *
- * Security levels of clauses do not matter: none of this can fail on, or tell
+ * A pattern is evaluated by its operator's own function (fdw/pattern.c), which can fail on
+ * a value; so it is taken only if no clause of a lower security level must be
+ * evaluated before.  The levels of other clauses do not matter: they cannot fail on, or tell
  * anything about, a row.
  */
 #include "postgres.h"
@@ -25,6 +27,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/restrictinfo.h"
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/datum.h"
@@ -33,6 +36,7 @@
 #include "utils/typcache.h"
 
 #include "compat.h"
+#include "fdw/pattern.h"
 #include "fdw/quals.h"
 
 #define UNIX_TO_POSTGRES_DAYS (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
@@ -186,6 +190,29 @@ match_tag(const M3dbTable *table, const M3dbColumn *column, Oid opno,
 	return text_comparable(type, qual->value_type);
 }
 
+/* function(tag, expr) */
+static bool
+match_pattern(const M3dbColumn *column, Oid function, Oid collation, Expr *expr,
+			  M3dbQual *qual)
+{
+	Oid			type = getBaseType(exprType((Node *) expr));
+
+	if (column->role != M3DB_ROLE_TAG ||
+		(column->type_id != TEXTOID && column->type_id != VARCHAROID) ||
+		(type != TEXTOID && type != VARCHAROID) ||
+		!m3db_pattern_is_function(function))
+		return false;
+	/* without a collation, the function has its own error to tell */
+	if (!OidIsValid(collation) || !is_deterministic(collation))
+		return false;
+	qual->kind = M3DB_QUAL_PATTERN;
+	qual->value_type = type;
+	qual->function = function;
+	qual->collation = collation;
+	qual->expr = expr;
+	return true;
+}
+
 /* An id stands for one series, so not in a wide table, where a row has several. */
 static bool
 is_matchable(const M3dbTable *table, const M3dbColumn *column)
@@ -220,9 +247,24 @@ match_operator(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
 	column = &table->columns[qual->attnum - 1];
 	if (column->role == M3DB_ROLE_TIME || column->role == M3DB_ROLE_TIME_NS)
 		return match_time(column, opno, expr, qual);
-	if (is_matchable(table, column))
-		return match_tag(table, column, opno, clause->inputcollid, expr, qual);
-	return false;
+	if (!is_matchable(table, column))
+		return false;
+	return match_tag(table, column, opno, clause->inputcollid, expr, qual) ||
+		match_pattern(column, get_opcode(opno), clause->inputcollid, expr, qual);
+}
+
+/* starts_with(tag, expr); its operator comes as match_operator's. */
+static bool
+match_function(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
+			   FuncExpr *clause, M3dbQual *qual)
+{
+	if (list_length(clause->args) != 2)
+		return false;
+	qual->attnum = m3db_qual_column(rel, table, linitial(clause->args));
+	return qual->attnum != InvalidAttrNumber &&
+		is_fixed_during_scan(root, rel, lsecond(clause->args)) &&
+		match_pattern(&table->columns[qual->attnum - 1], clause->funcid,
+					  clause->inputcollid, lsecond(clause->args), qual);
 }
 
 static bool
@@ -280,15 +322,34 @@ match_boolean(RelOptInfo *rel, const M3dbTable *table, Node *node, bool value,
 	return true;
 }
 
-bool
-m3db_qual_match(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
-				Expr *clause, M3dbQual *qual)
+static bool match_clause(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
+						 Expr *clause, M3dbQual *qual);
+
+/* "NOT flag", and of patterns those whose operator has no negator. */
+static bool
+match_negation(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
+			   Expr *arg, M3dbQual *qual)
+{
+	if (match_boolean(rel, table, (Node *) arg, false, qual))
+		return true;
+	if (!(IsA(arg, OpExpr) || IsA(arg, FuncExpr)) ||
+		!match_clause(root, rel, table, arg, qual) || qual->kind != M3DB_QUAL_PATTERN)
+		return false;
+	qual->negated = true;
+	return true;
+}
+
+static bool
+match_clause(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
+			 Expr *clause, M3dbQual *qual)
 {
 	memset(qual, 0, sizeof(*qual));
 	switch (nodeTag(clause))
 	{
 		case T_OpExpr:
 			return match_operator(root, rel, table, (OpExpr *) clause, qual);
+		case T_FuncExpr:
+			return match_function(root, rel, table, (FuncExpr *) clause, qual);
 		case T_ScalarArrayOpExpr:
 			return match_array(root, rel, table, (ScalarArrayOpExpr *) clause, qual);
 		case T_NullTest:
@@ -298,11 +359,20 @@ m3db_qual_match(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
 		case T_BoolExpr:
 			if (((BoolExpr *) clause)->boolop != NOT_EXPR)
 				return false;
-			return match_boolean(rel, table, linitial(((BoolExpr *) clause)->args),
-								 false, qual);
+			return match_negation(root, rel, table,
+								  linitial(((BoolExpr *) clause)->args), qual);
 		default:
 			return false;
 	}
+}
+
+bool
+m3db_qual_match(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
+				RestrictInfo *rinfo, M3dbQual *qual)
+{
+	return match_clause(root, rel, table, rinfo->clause, qual) &&
+		(qual->kind != M3DB_QUAL_PATTERN ||
+		 restriction_is_securely_promotable(rinfo, rel));
 }
 
 /* ---- the way from plan to scan ---- */
@@ -314,7 +384,10 @@ m3db_qual_serialize(const M3dbQual *qual)
 									  qual->strategy);
 
 	list = lappend_int(list, (int) qual->value_type);
-	return lappend_int(list, qual->expr != NULL);
+	list = lappend_int(list, qual->expr != NULL);
+	list = lappend_int(list, (int) qual->function);
+	list = lappend_int(list, (int) qual->collation);
+	return lappend_int(list, qual->negated);
 }
 
 static void
@@ -352,6 +425,9 @@ m3db_quals_init(List *serialized, List *exprs, PlanState *parent,
 		item->qual.attnum = (AttrNumber) lsecond_int(list);
 		item->qual.strategy = (StrategyNumber) lthird_int(list);
 		item->qual.value_type = (Oid) lfourth_int(list);
+		item->qual.function = (Oid) list_nth_int(list, 5);
+		item->qual.collation = (Oid) list_nth_int(list, 6);
+		item->qual.negated = list_nth_int(list, 7) != 0;
 		if (list_nth_int(list, 4) == 0)
 			continue;
 		Assert(next_expr != NULL);
@@ -518,13 +594,12 @@ set_single_value(const M3dbQualState *item, Datum datum, M3Matcher *matcher)
 	matcher->value_count = 1;
 }
 
-/* Adds the matcher of a qual; false if it cannot be fulfilled. */
+/* False if the qual cannot be fulfilled. */
 static bool
-add_matcher(const M3dbTable *table, const M3dbQualState *item, Datum value,
-			M3dbConditions *conditions)
+set_matcher(const M3dbTable *table, const M3dbQualState *item, Datum value,
+			M3Matcher *matcher)
 {
 	const M3dbColumn *column = &table->columns[item->qual.attnum - 1];
-	M3Matcher  *matcher = &conditions->matchers[conditions->matcher_count++];
 
 	memset(matcher, 0, sizeof(*matcher));
 	matcher->name = column->tag;
@@ -541,6 +616,10 @@ add_matcher(const M3dbTable *table, const M3dbQualState *item, Datum value,
 		case M3DB_QUAL_ANY:
 			set_array_values(item, value, matcher);
 			return matcher->value_count > 0;
+		case M3DB_QUAL_PATTERN:
+			m3db_pattern_matcher(item->qual.function, item->qual.collation,
+								 item->qual.negated, value, matcher);
+			break;
 		case M3DB_QUAL_IS_NULL:
 			matcher->kind = M3_MATCH_ABSENT;
 			break;
@@ -551,6 +630,17 @@ add_matcher(const M3dbTable *table, const M3dbQualState *item, Datum value,
 			pg_unreachable();
 	}
 	return true;
+}
+
+bool
+m3db_qual_matcher(const M3dbTable *table, const M3dbQual *qual, Datum value,
+				  M3Matcher *matcher)
+{
+	M3dbQualState item = {.qual = *qual};
+
+	if (qual->expr != NULL)
+		init_value_type(&item);
+	return set_matcher(table, &item, value, matcher);
 }
 
 void
@@ -579,7 +669,8 @@ m3db_quals_evaluate(const M3dbTable *table, const M3dbQualStates *quals,
 							 item->qual.strategy,
 							 m3db_qual_time_value(value, item->qual.value_type),
 							 &conditions->start_ns, &conditions->end_ns);
-		else if (!add_matcher(table, item, value, conditions))
+		else if (!set_matcher(table, item, value,
+							  &conditions->matchers[conditions->matcher_count++]))
 			conditions->nothing = true;
 	}
 	if (conditions->start_ns >= conditions->end_ns)

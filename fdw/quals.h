@@ -1,6 +1,6 @@
 /*
- * Conditions a scan evaluates itself: bounds on the time, and tag and id
- * comparisons.
+ * Conditions a scan evaluates itself: bounds on the time, tag and id
+ * comparisons, and patterns for tags.
  *
  * At plan time a clause is recognized as "column op expression", where the
  * expression does not depend on the scanned row.  Its value is found when the scan
@@ -22,6 +22,7 @@ typedef enum M3dbQualKind
 	M3DB_QUAL_EQUAL,			/* tag or id = expr */
 	M3DB_QUAL_NOT_EQUAL,		/* tag <> expr */
 	M3DB_QUAL_ANY,				/* tag or id = ANY (expr) */
+	M3DB_QUAL_PATTERN,			/* function(tag, expr), see fdw/pattern.h */
 	M3DB_QUAL_IS_NULL,			/* tag IS NULL; no expr */
 	M3DB_QUAL_IS_NOT_NULL		/* tag IS NOT NULL; no expr */
 } M3dbQualKind;
@@ -32,15 +33,18 @@ typedef struct M3dbQual
 	AttrNumber	attnum;
 	StrategyNumber strategy;	/* QUAL_TIME: the column is on the left */
 	Oid			value_type;		/* of expr, or of its elements (QUAL_ANY) */
+	Oid			function;		/* QUAL_PATTERN */
+	Oid			collation;
+	bool		negated;
 	Expr	   *expr;			/* NULL for the NULL tests */
 } M3dbQual;
 
 /*
- * Whether the scan of rel can evaluate clause, and as what.  The expression is not
+ * Whether the scan of rel can evaluate the clause, and as what.  The expression is not
  * copied.  Vars of other relations may be in it (join clauses).
  */
-extern bool m3db_qual_match(PlannerInfo *root, RelOptInfo *rel,
-							const M3dbTable *table, Expr *clause, M3dbQual *qual);
+extern bool m3db_qual_match(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
+							RestrictInfo *rinfo, M3dbQual *qual);
 
 /* The column of the table that expr is, without relabelling, or 0. */
 extern AttrNumber m3db_qual_column(const RelOptInfo *rel, const M3dbTable *table,
@@ -87,6 +91,13 @@ typedef struct M3dbConditions
  */
 extern void m3db_quals_evaluate(const M3dbTable *table, const M3dbQualStates *quals,
 								ExprContext *econtext, M3dbConditions *conditions);
+
+/*
+ * The matcher of a qual on a tag or id whose expr, if any, has the given value, not NULL.
+ * False if nothing fulfils it.  Allocated in the current memory context.
+ */
+extern bool m3db_qual_matcher(const M3dbTable *table, const M3dbQual *qual, Datum value,
+							  M3Matcher *matcher);
 
 /* Narrows [*start_ns, *end_ns) by "column strategy value" for a column of the given role.
  * TIME: value is a TimestampTz, and bounds are those of the microsecond shown. */

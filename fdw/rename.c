@@ -26,7 +26,7 @@ m3db_rename_keep_namespace(const M3dbCatalogTable *table)
 void
 m3db_rename_schema(Oid schema)
 {
-	List	   *tables = m3db_catalog_tables(NULL);
+	List	   *tables = m3db_catalog_tables(NULL, true);
 	ListCell   *cell;
 
 	foreach(cell, tables)

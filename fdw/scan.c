@@ -9,6 +9,7 @@
 
 #include "access/parallel.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -34,6 +35,25 @@ refuse_parallel_worker(const char *name)
 	pg_unreachable();
 }
 
+/* One that is not in a mounted directory is a misspelled name rather than one without data. */
+static void
+require_namespace(const M3dbScanState *state)
+{
+	const M3dbTable *table = state->table;
+	M3NamespaceInfo info;
+	M3Error		err = {0};
+	M3Status	status = m3_namespace_info(state->db, table->namespace_name, &info, &err);
+
+	if (status == M3_NOT_FOUND)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no namespace \"%s\" in M3DB directory \"%s\"",
+						pg_any_to_server((const char *) table->namespace_name.data,
+										 (int) table->namespace_name.size, PG_UTF8),
+						table->directory)));
+	m3db_check(status, &err);
+}
+
 void
 m3db_BeginForeignScan(ForeignScanState *node, int eflags)
 {
@@ -50,7 +70,9 @@ m3db_BeginForeignScan(ForeignScanState *node, int eflags)
 
 	state = palloc0(sizeof(M3dbScanState));
 	state->table = m3db_table(RelationGetRelid(relation));
-	state->db = m3db_database();
+	state->db = m3db_database_of_table(state->table);
+	if (state->table->directory != NULL)
+		require_namespace(state);
 	state->snapshot = m3db_snapshot_for(estate, state->db);
 	state->own_command = estate->es_snapshot->curcid;
 	m3db_quals_init(list_nth(plan->fdw_private, M3DB_SCAN_QUALS), plan->fdw_exprs,
@@ -62,6 +84,8 @@ m3db_BeginForeignScan(ForeignScanState *node, int eflags)
 							   RelationGetDescr(relation)->natts);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "m3db scan",
 										   ALLOCSET_DEFAULT_SIZES);
+	state->damage.table = state->table;
+	state->damage.context = estate->es_query_cxt;
 	node->fdw_state = state;
 }
 
@@ -106,8 +130,10 @@ open_storage(M3dbScanState *state)
 	options.matchers = state->conditions.matchers;
 	options.matcher_count = state->conditions.matcher_count;
 	options.snapshot = state->snapshot;
-	options.own = m3db_xact_txn_or_null();
+	/* what is written goes to the embedded engine */
+	options.own = state->table->directory == NULL ? m3db_xact_txn_or_null() : NULL;
 	options.own_command = state->own_command;
+	options.without_index = !m3db_enable_tag_index;
 	options.with_units = projection->unit_attnum != InvalidAttrNumber;
 	options.with_annotations = projection->annotation_attnum != InvalidAttrNumber;
 	m3db_check(m3_scan_open(state->db, state->table->namespace_name, &options,
@@ -115,7 +141,7 @@ open_storage(M3dbScanState *state)
 
 	if (state->table->wide)
 		state->wide = m3db_wide_create(state->table, state->value_attnums,
-									   state->scan);
+									   state->scan, &state->damage);
 	else
 		m3db_check(m3_reader_create(state->scan, &state->reader, &err), &err);
 }
@@ -174,7 +200,11 @@ m3db_scan_totals(const M3dbScanState *state, M3ScanStats *stats)
 	current.series_examined += state->finished.series_examined;
 	current.blocks_read += state->finished.blocks_read;
 	current.blocks_skipped += state->finished.blocks_skipped;
+	current.blocks_from_disk += state->finished.blocks_from_disk;
+	current.cache_hits += state->finished.cache_hits;
+	current.cache_misses += state->finished.cache_misses;
 	current.bytes_read += state->finished.bytes_read;
+	current.disk_bytes_read += state->finished.disk_bytes_read;
 	current.points_decoded += state->finished.points_decoded;
 	*stats = current;
 }
@@ -193,11 +223,9 @@ next_batch(M3dbScanState *state)
 		M3Status	status = M3_NOT_FOUND;
 
 		if (state->next_series > 0)
-			status = m3_reader_next(state->reader, &state->batch, &err);
+			status = m3db_read_next(&state->damage, state->reader, &state->batch);
 		if (status == M3_OK)
 			break;
-		if (status != M3_NOT_FOUND)
-			m3db_check(status, &err);
 
 		CHECK_FOR_INTERRUPTS();
 		if (state->next_series >= m3_scan_series_count(state->scan))

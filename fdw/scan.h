@@ -4,6 +4,7 @@
 #ifndef M3DB_SCAN_H
 #define M3DB_SCAN_H
 
+#include "fdw/damage.h"
 #include "fdw/project.h"
 #include "fdw/quals.h"
 #include "fdw/table.h"
@@ -31,6 +32,7 @@ typedef struct M3dbScanState
 	M3dbQualStates quals;
 	List	   *value_attnums;	/* wide tables */
 	M3dbProjection *projection;
+	M3dbDamage	damage;
 
 	/* from the first row on until expressions may have changed */
 	bool		opened;

@@ -9,6 +9,8 @@
  *
  * With transaction isolation there is one for all of the transaction, taken
  * when the first of its statements that reads from us begins.
+ *
+ * A mount with a snapshot is held: it is not brought up to date until the last one goes.
  */
 #include "postgres.h"
 
@@ -20,6 +22,7 @@
 
 #include "compat.h"
 #include "fdw/fdw.h"
+#include "server/mount.h"
 #include "server/server.h"
 
 typedef struct SnapshotEntry
@@ -63,6 +66,7 @@ make_entry(Snapshot key, M3Database *db)
 	}
 	entry->key = key;
 	entry->db = db;
+	m3db_mount_hold(db);
 	dlist_push_head(&entries, &entry->node);
 	return entry;
 }
@@ -72,6 +76,7 @@ release_storage(SnapshotEntry *entry)
 {
 	dlist_delete(&entry->node);
 	m3_snapshot_release(entry->storage);
+	m3db_mount_release(entry->db);
 	entry->storage = NULL;
 }
 

@@ -445,6 +445,47 @@ check_columns(const Builder *builder)
 }
 
 static void
+set_namespace(const Builder *builder, M3Slice name)
+{
+	M3Error		err = {0};
+
+	if (m3_namespace_name_validate(name, &err) != M3_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("%s", err.message),
+				 err.detail[0] != '\0' ? errdetail("%s", err.detail) : 0,
+				 errhint("Name the namespace of foreign table \"%s\" by its option \"namespace\".",
+						 RelationGetRelationName(builder->relation))));
+	builder->table->namespace_name =
+		m3_slice(MemoryContextStrdup(builder->context, (const char *) name.data), name.size);
+}
+
+/* What a namespace of a mount is like is in its files, so a table says its name only. */
+static void
+set_mount(const Builder *builder, const ForeignServer *server,
+		  const M3dbServerOptions *server_options)
+{
+	M3dbTable  *table = builder->table;
+	M3dbTableOptions options;
+
+	m3db_options_of_table(GetForeignTable(table->relid)->options, &options);
+	for (int i = 0; i < M3DB_SETTING_COUNT; i++)
+	{
+		if ((options.given & ((uint32) 1 << i)) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("option \"%s\" of foreign table \"%s\" means nothing",
+							m3db_settings[i].name, RelationGetRelationName(builder->relation)),
+					 errdetail("Server \"%s\" is a read-only mount, which shows what its "
+							   "directory holds.", server->servername),
+					 errhint("Drop the option.")));
+	}
+	set_namespace(builder, m3db_mapping_namespace(table->relid, &options));
+	table->directory = MemoryContextStrdup(builder->context, server_options->data_directory);
+	table->memory_size = server_options->memory_size;
+}
+
+static void
 set_options(const Builder *builder)
 {
 	M3dbTable  *table = builder->table;
@@ -454,21 +495,15 @@ set_options(const Builder *builder)
 	M3Error		err = {0};
 
 	m3db_options_of_server(server->options, &server_options);
-	m3db_require_embedded(server->servername, &server_options);
+	if (server_options.data_directory != NULL)
+	{
+		set_mount(builder, server, &server_options);
+		return;
+	}
 	table->root_options = server_options.root;
 
 	mapping = m3db_mapping(table->relid);
-	if (m3_namespace_name_validate(mapping->namespace_name, &err) != M3_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("%s", err.message),
-				 err.detail[0] != '\0' ? errdetail("%s", err.detail) : 0,
-				 errhint("Name the namespace of foreign table \"%s\" by its option \"namespace\".",
-						 RelationGetRelationName(builder->relation))));
-	table->namespace_name =
-		m3_slice(MemoryContextStrdup(builder->context,
-									 (const char *) mapping->namespace_name.data),
-				 mapping->namespace_name.size);
+	set_namespace(builder, mapping->namespace_name);
 	m3db_settings_complete(&mapping->options.settings, mapping->options.given,
 						   &table->options);
 	table->block_size_given =

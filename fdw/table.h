@@ -47,6 +47,10 @@ typedef struct M3dbTable
 									 * namespace with data keeps what it has */
 	M3RootOptions root_options;
 
+	/* of a mount, where namespace_name is all that is set of the above */
+	const char *directory;		/* NULL: the embedded engine */
+	uint64		memory_size;
+
 	int			column_count;	/* attributes, dropped ones included */
 	M3dbColumn *columns;		/* by attnum - 1 */
 

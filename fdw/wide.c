@@ -60,6 +60,7 @@ struct M3dbWide
 {
 	const M3dbTable *table;
 	M3Scan	   *scan;
+	M3dbDamage *damage;
 
 	int			column_count;	/* columns read */
 	AttrNumber *attnums;
@@ -201,7 +202,8 @@ group_series(M3dbWide *wide)
 }
 
 M3dbWide *
-m3db_wide_create(const M3dbTable *table, List *read_attnums, M3Scan *scan)
+m3db_wide_create(const M3dbTable *table, List *read_attnums, M3Scan *scan,
+				 M3dbDamage *damage)
 {
 	M3dbWide   *wide = palloc0(sizeof(M3dbWide));
 	int			column_count = list_length(read_attnums);
@@ -210,6 +212,7 @@ m3db_wide_create(const M3dbTable *table, List *read_attnums, M3Scan *scan)
 
 	wide->table = table;
 	wide->scan = scan;
+	wide->damage = damage;
 	wide->attnums = palloc(sizeof(AttrNumber) * (column_count + 1));
 	foreach(lc, read_attnums)
 		wide->attnums[wide->column_count++] = (AttrNumber) lfirst_int(lc);
@@ -234,14 +237,10 @@ m3db_wide_create(const M3dbTable *table, List *read_attnums, M3Scan *scan)
 
 /* Moves to the cursor's next batch; false at the end of the series. */
 static bool
-next_batch(Cursor *cursor)
+next_batch(M3dbWide *wide, Cursor *cursor)
 {
-	M3Error		err;
-	M3Status	status = m3_reader_next(cursor->reader, &cursor->batch, &err);
-
-	if (status == M3_NOT_FOUND)
+	if (m3db_read_next(wide->damage, cursor->reader, &cursor->batch) == M3_NOT_FOUND)
 		return false;
-	m3db_check(status, &err);
 	cursor->position = 0;
 	return true;
 }
@@ -258,7 +257,7 @@ open_cursor(M3dbWide *wide, const Member *member)
 	m3db_check(m3_reader_open(*reader, member->series, &err), &err);
 	cursor->reader = *reader;
 	cursor->column = member->column;
-	if (next_batch(cursor))
+	if (next_batch(wide, cursor))
 		wide->next_times[wide->cursor_count++] = cursor->batch.times_ns[0];
 }
 
@@ -355,7 +354,7 @@ make_row(M3dbWide *wide, int64 time_ns, M3dbProjection *projection)
 			continue;
 		}
 		set_point(wide, cursor, &has_unit, &has_annotation, projection);
-		if (++cursor->position < cursor->batch.count || next_batch(cursor))
+		if (++cursor->position < cursor->batch.count || next_batch(wide, cursor))
 			wide->next_times[index++] = cursor->batch.times_ns[cursor->position];
 		else
 			remove_cursor(wide, index);

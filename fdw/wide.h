@@ -9,6 +9,7 @@
 #ifndef M3DB_WIDE_H
 #define M3DB_WIDE_H
 
+#include "fdw/damage.h"
 #include "fdw/project.h"
 #include "fdw/table.h"
 
@@ -16,10 +17,11 @@ typedef struct M3dbWide M3dbWide;
 
 /*
  * Groups the series of scan by their tags.  read_attnums lists the value columns
- * that make rows.  Memory comes from the current context, readers from the scan.
+ * that make rows.  Memory comes from the current context, readers from the scan; damage is
+ * the scan's.
  */
 extern M3dbWide *m3db_wide_create(const M3dbTable *table, List *read_attnums,
-								  M3Scan *scan);
+								  M3Scan *scan, M3dbDamage *damage);
 
 /* Back to the first row. */
 extern void m3db_wide_rewind(M3dbWide *wide);

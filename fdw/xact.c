@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "fdw/ddl.h"
 #include "fdw/fdw.h"
+#include "server/mount.h"
 #include "server/server.h"
 
 #define FIRST_MARK_CAPACITY 8
@@ -210,6 +211,7 @@ static void
 at_end(void)
 {
 	m3db_snapshot_at_xact_end();
+	m3db_mount_at_xact_end();
 	m3db_table_at_xact_end();
 }
 

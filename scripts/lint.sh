@@ -34,6 +34,7 @@ text_files()
 
 # Arrows point only down:
 #   m3db_fdw.c -> fdw -> server -> storage/m3.h -> db -> {buffer,index,fileset,log} -> {codec,ident} -> base
+# functions/ stands beside them: it knows PostgreSQL and nothing of ours.
 check_includes()
 {
 	# shellcheck disable=SC2046
@@ -69,8 +70,11 @@ check_includes()
 
 		if (name ~ /_private\.h"$/ && to != own && layer != "test")
 			complain("a private header of another module")
-		if (path ~ /(^|\/)compat\.h$/ && layer !~ /^(fdw|server|m3db_fdw\.[ch])$/)
-			complain("compat.h is for fdw/ and server/ only")
+		if (path ~ /(^|\/)compat\.h$/ && layer !~ /^(fdw|functions|server|m3db_fdw\.[ch])$/)
+			complain("compat.h is for fdw/, functions/ and server/ only")
+
+		if (path ~ /^functions\// && layer != "functions")
+			complain("functions/ is reached through SQL only")
 
 		if (layer == "storage") {
 			if (FILENAME == "storage/m3.h") {
@@ -87,6 +91,8 @@ check_includes()
 		} else if (layer == "fdw") {
 			if (path ~ /^storage\/.+\//) complain("fdw/ sees the engine through storage/m3.h only")
 			if (name in is_closed || path ~ /^storage\/lock/) complain("fdw/ touches no file and no lock")
+		} else if (layer == "functions") {
+			if (path ~ /^(fdw|server|storage)\//) complain("functions/ knows PostgreSQL only")
 		} else if (layer == "server") {
 			if (path ~ /^storage\/.+\//) complain("server/ sees the engine through storage/m3.h only")
 			if (path ~ /^(optimizer|executor)\//) complain("server/ knows no planner or executor")

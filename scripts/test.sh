@@ -117,6 +117,7 @@ run_build()
 	cd "$work/tree" || return
 	as_postgres make -j2 PG_CONFIG=$pg_bin/pg_config COPT=-Werror || return
 	echo "ok - builds without a warning"
+	as_postgres make -s -C test tools || return
 	make install PG_CONFIG=$pg_bin/pg_config || return
 	echo "ok - installs"
 	{ "$top/scripts/lint.sh" "$work/tree" || true; } | grep symbols

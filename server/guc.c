@@ -18,6 +18,7 @@
 int			m3db_commitlog_strategy = M3DB_STRATEGY_SYNCHRONOUS;
 int			m3db_write_wait_timeout = 10 * 1000;
 int			m3db_bootstrap_wait_timeout = 60 * 1000;
+bool		m3db_enable_tag_index = true;
 
 int			m3db_buffer_size_kb = 256 * 1024;
 char	   *m3db_data_directory = NULL;
@@ -221,6 +222,14 @@ define_session_settings(void)
 							60 * 1000, -1, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("m3db.enable_tag_index",
+							 "Lets scans find series by the index of their tags.",
+							 "Otherwise they look at all series of the namespace.",
+							 &m3db_enable_tag_index,
+							 true,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 }
 
 void

@@ -7,14 +7,14 @@ CREATE FOREIGN TABLE em (ts timestamptz NOT NULL, host text, value float8)
 INSERT INTO em
 	SELECT timestamptz '2024-01-01' + m * interval '1 min', 'h' || h, m
 	FROM generate_series(0, 599) m, generate_series(1, 10) h;
--- figures that depend on how blocks were stored are masked
+-- figures that depend on how blocks were stored, which the worker may change meanwhile, are masked
 CREATE FUNCTION explain(query text, options text = 'COSTS OFF')
 RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
 BEGIN
 	FOR line IN EXECUTE format('EXPLAIN (%s) %s', options, query) LOOP
-		CONTINUE WHEN line ~ 'InitPlan 1$|InitPlan 1 .returns';
+		CONTINUE WHEN line ~ 'InitPlan 1$|InitPlan 1 .returns|Disk|Cache Hits';
 		line := replace(line, '(InitPlan 1).col1', '$0');
 		line := regexp_replace(line, '((?:Bytes|Blocks|Points|Series)[^:]*): \d+', '\1: N');
 		RETURN NEXT regexp_replace(line, 'rows=(\d+)\.\d+', 'rows=\1');
@@ -47,6 +47,35 @@ SELECT matched, returned FROM counters('SELECT * FROM em WHERE host IN (''h3'', 
 SELECT matched, decoded < 700 AS few, returned FROM counters('SELECT * FROM em WHERE ts >= ''2024-01-01 05:30'' AND ts < ''2024-01-01 05:40''');
 SELECT matched, decoded < 200 AS few, returned FROM counters('SELECT * FROM em LIMIT 5');
 
+-- where points came from: once from files, then from the cache
+SELECT held FROM m3db.flush('em');
+CREATE FUNCTION sources(query text) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+	plan jsonb;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, FORMAT JSON) ' || query INTO plan;
+	plan := plan #> '{0,Plan}';
+	RETURN jsonb_build_object('read', plan->'Blocks Read', 'disk', plan->'Blocks from Disk', 'cache', plan->'Cache Hits',
+		'disk bytes', CASE plan->>'Disk Bytes Read' WHEN '0' THEN 'none' WHEN plan->>'Bytes Read' THEN 'all' ELSE 'some' END);
+END $$;
+SELECT sources('SELECT * FROM em WHERE host = ''h1''');
+SELECT sources('SELECT * FROM em WHERE host = ''h1''');
+SELECT sources('SELECT * FROM em WHERE host = ''nothing''');
+-- in text, those that are nothing are left out
+CREATE FUNCTION rare_lines(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF) ' || query LOOP
+		IF line ~ 'Disk|Cache' THEN
+			RETURN NEXT trim(line);
+		END IF;
+	END LOOP;
+END $$;
+SELECT rare_lines('SELECT * FROM em WHERE host = ''h1''');
+SELECT regexp_replace(l, '(Bytes.*): \d+', '\1: N') FROM rare_lines('SELECT * FROM em WHERE host = ''h2''') l;
+SELECT rare_lines('SELECT * FROM em WHERE host = ''nothing''');
+
 -- EXPLAIN alone does nothing: not even evaluate the condition
 SELECT explain('SELECT * FROM em WHERE host = (1 / (SELECT count(*) - 6000 FROM em))::text');
 -- other formats
@@ -59,6 +88,6 @@ BEGIN
 END $$;
 SELECT explain_json('SELECT * FROM em WHERE host = ''h1'' AND ts < ''2024-01-02''');
 
-DROP FUNCTION explain, counters, explain_json;
+DROP FUNCTION explain, counters, explain_json, sources, rare_lines;
 DROP FOREIGN TABLE em;
 DROP SERVER explain;

@@ -78,6 +78,7 @@ SELECT p.oid::regprocedure AS function,
   FROM pg_proc p
  WHERE p.pronamespace = 'm3db'::regnamespace
    AND p.proname NOT IN ('fdw_handler', 'fdw_validator')
+   AND (p.provolatile = 'v' OR p.proname = 'version')
  ORDER BY p.proname COLLATE "C", p.pronargs;
 
 SET ROLE regress_m3db_user;

@@ -9,6 +9,7 @@
 #include "storage/db/bootstrap_private.h"
 #include "storage/db/jobs_private.h"
 #include "storage/db/txn.h"
+#include "storage/ident/tags.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
@@ -112,7 +113,7 @@ keep_spare(M3Bootstrap *b)
 	M3Database *db = b->db;
 	uint64_t	size = m3_arena_size(db->arena) / 64;
 
-	if (db->root->spare == 0)
+	if (db->root->spare == 0 && !db->read_only)
 		db->root->spare = m3_arena_alloc(db->arena, db->env,
 										 size > SPARE_MAX_SIZE ? SPARE_MAX_SIZE : (size_t) size);
 }
@@ -130,20 +131,59 @@ m3i_bootstrap_make_room(M3Bootstrap *b, M3Error *err)
 	M3Status	status;
 
 	add_counts(b);
+	if (b->db->read_only)
+		return m3_error(err, M3_FULL, "out of memory");
 	free_spare(b->db);
 	status = m3i_flush_loaded(b->db, err);
 	keep_spare(b);
 	return status;
 }
 
-M3Status
-m3i_bootstrap_series(M3Bootstrap *b, M3Ref namespace_ref, M3Slice id, M3Slice tags, M3Ref *result,
-					 M3Error *err)
+bool
+m3i_bootstrap_has_tags(M3Slice tags)
 {
+	M3TagIterator it;
+
+	return m3_tag_iterator_init(&it, tags, NULL) == M3_OK && it.left > 0;
+}
+
+/* A series that was found without tags gets them (spec/lifecycle.md 11.2). */
+static M3Status
+prefer_tagged(M3Bootstrap *b, M3Slice tags, M3Ref *ref, M3Error *err)
+{
+	M3Status	status;
+
+	if (m3i_bootstrap_has_tags(m3_series_tags(m3_arena_at(b->db->arena, *ref))) ||
+		!m3i_bootstrap_has_tags(tags))
+		return M3_OK;
+	status = m3i_series_retag(b->db, ref, tags, err);
+	if (status != M3_FULL)
+		return status;
+	M3_TRY(m3i_bootstrap_make_room(b, err));
+	return m3i_series_retag(b->db, ref, tags, err);
+}
+
+M3Status
+m3i_bootstrap_series(M3Bootstrap *b, M3Ref namespace_ref, M3Slice id, M3Slice tags,
+					 uint32_t shard, M3Ref *result, M3Error *err)
+{
+	M3TagIterator it;
 	uint32_t	hash = m3_series_hash(namespace_ref, id);
 	M3Status	status;
 	M3Ref		ref;
 	bool		created;
+
+	if (m3_tag_iterator_init(&it, tags, NULL) != M3_OK)
+	{
+		/* who reads them later does not look again */
+		if (!b->bad_tags)
+			m3i_bootstrap_report(b, "tags of a series are malformed; it is loaded without, and "
+								 "others like it");
+		b->bad_tags = true;
+		tags = m3_slice(NULL, 0);
+	}
+	if (b->db->read_only)
+		M3_TRY(m3i_blocks_set_shard_count(b->db, shard + 1, err));
 
 	for (int attempt = 0;; attempt++)
 	{
@@ -156,8 +196,72 @@ m3i_bootstrap_series(M3Bootstrap *b, M3Ref namespace_ref, M3Slice id, M3Slice ta
 	/* other tags than those known: what it holds belongs to the id all the same */
 	if (status != M3_OK && (status != M3_CONFLICT || ref == 0))
 		return status;
+	if (status == M3_CONFLICT)
+		M3_TRY(prefer_tagged(b, tags, &ref, err));
+	if (created && b->db->read_only)
+		((M3Series *) m3_arena_at(b->db->arena, ref))->shard = shard;
 	*result = ref;
 	return M3_OK;
+}
+
+M3Ref
+m3i_bootstrap_find_namespace(M3Bootstrap *b, M3Slice name)
+{
+	M3Database *db = b->db;
+	M3Env	   *env = db->env;
+	M3Ref		ref;
+
+	env->lock(env, m3i_lock_names(db), M3_LOCK_SHARED);
+	for (ref = db->root->first_namespace; ref != 0;)
+	{
+		const M3NamespaceShared *ns = m3_arena_at(db->arena, ref);
+
+		if (m3_slice_equal(m3_slice(ns->name, ns->name_size), name))
+			break;
+		ref = ns->next;
+	}
+	env->unlock(env, m3i_lock_names(db));
+	return ref;
+}
+
+/* Looser than what CREATE allows: it only has to be a directory's name, and text. */
+static bool
+can_be_mounted(M3Slice name)
+{
+	char		path[M3_FILESET_PATH_SIZE];
+
+	return name.size <= M3_NAMESPACE_NAME_MAX_SIZE && m3_utf8_is_valid(name) &&
+		m3_fileset_namespace_directory(path, "", M3_FILESET_KIND_DATA, name, NULL) == M3_OK;
+}
+
+M3Status
+m3i_bootstrap_namespace(M3Bootstrap *b, M3Slice name, int64_t block_size_ns, M3Ref *ref,
+						M3Error *err)
+{
+	M3Database *db = b->db;
+	M3NamespaceOptions options;
+	M3Status	status;
+
+	*ref = m3i_bootstrap_find_namespace(b, name);
+	if (*ref != 0)
+		return M3_OK;
+	if (!can_be_mounted(name))
+	{
+		/* as text only if it is any */
+		bool		is_text = name.size <= M3_NAMESPACE_NAME_MAX_SIZE && m3_utf8_is_valid(name);
+
+		m3i_bootstrap_report(b, "namespace \"%.*s\" is left out: its name, of %zu bytes, cannot be "
+							 "used", is_text ? (int) name.size : 0, (const char *) name.data,
+							 name.size);
+		return M3_OK;
+	}
+	m3_namespace_options_default(&options);
+	options.block_size_ns = block_size_ns;
+	options.cache_policy = M3_CACHE_NONE;
+	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_EXCLUSIVE);
+	status = m3i_namespace_add(db, name, &options, ref, err);
+	db->env->unlock(db->env, m3i_lock_names(db));
+	return status;
 }
 
 /* --- the whole ---------------------------------------------------------- */
@@ -268,10 +372,10 @@ conclude(M3Bootstrap *b, M3Status status, const M3Error *err)
 	m3i_root_set_state(db, status == M3_OK ? M3_ROOT_READY : M3_ROOT_FAILED);
 }
 
-M3Status
-m3_bootstrap_run(M3Database *db, const M3BootstrapHooks *hooks, M3Error *err)
+static void
+init(M3Bootstrap *b, M3Database *db, const M3BootstrapHooks *hooks)
 {
-	M3Bootstrap b = {
+	*b = (M3Bootstrap) {
 		.db = db,
 		.memory = db->engine->memory,
 		.hooks = hooks,
@@ -279,25 +383,60 @@ m3_bootstrap_run(M3Database *db, const M3BootstrapHooks *hooks, M3Error *err)
 		.first_block_ns = INT64_MAX,
 		.end_ns = INT64_MIN
 	};
-	M3Error		own_error;
-	M3Status	status;
+}
 
-	if (err == NULL)
-		err = &own_error;
+M3Status
+m3i_bootstrap_start(M3Bootstrap *b, M3Database *db, const M3BootstrapHooks *hooks, M3Error *err)
+{
+	init(b, db, hooks);
 	M3_TRY(claim(db, err));
 	unload(db);
-	status = load(&b, err);
-	m3_log_set_close(b.set);
-	m3i_bootstrap_free_lists(&b);
-	m3_free(b.memory, b.dropped);
+	return M3_OK;
+}
+
+void
+m3i_bootstrap_continue(M3Bootstrap *b, M3Database *db, const M3BootstrapHooks *hooks)
+{
+	init(b, db, hooks);
+	m3i_root_set_state(db, M3_ROOT_BOOTSTRAPPING);
+}
+
+M3Status
+m3i_bootstrap_finish(M3Bootstrap *b, M3Status status, M3Error *err)
+{
+	M3Database *db = b->db;
+
+	m3_log_set_close(b->set);
+	b->set = NULL;
+	m3i_bootstrap_free_lists(b);
+	m3_free(b->memory, b->dropped);
+	b->dropped = NULL;
 	free_spare(db);
+	if (status == M3_FULL && db->read_only)
+		(void) m3_error(err, M3_FULL, "directory \"%s\" does not fit into the memory for mounts",
+						db->path);
 	if (status == M3_FULL)
-		m3_error_detail(err, "What snapshots and commit logs hold does not fit into the buffer "
+		m3_error_detail(err, db->read_only ?
+						"The series of all filesets, and what snapshots and commit logs hold, "
+						"have to be in memory; the mount needs more of it." :
+						"What snapshots and commit logs hold does not fit into the buffer "
 						"arena, not even after blocks were written to disk.");
 	if (status != M3_OK)
 		unload(db);
-	conclude(&b, status, err);
+	conclude(b, status, err);
 	return status;
+}
+
+M3Status
+m3_bootstrap_run(M3Database *db, const M3BootstrapHooks *hooks, M3Error *err)
+{
+	M3Bootstrap b;
+	M3Error		own_error;
+
+	if (err == NULL)
+		err = &own_error;
+	M3_TRY(m3i_bootstrap_start(&b, db, hooks, err));
+	return m3i_bootstrap_finish(&b, load(&b, err), err);
 }
 
 void

@@ -60,31 +60,39 @@ m3i_bootstrap_wants(const M3Bootstrap *b, int64_t start_ns)
 	return start_ns >= b->first_retained_ns;
 }
 
-static M3Status
-list_shard(M3Bootstrap *b, M3FilesetKind kind, M3Ref namespace_ref, uint32_t number, M3Error *err)
+M3BootstrapShard *
+m3i_bootstrap_add_shard(M3Bootstrap *b, M3Error *err)
 {
-	char		directory[M3_FILESET_PATH_SIZE];
-	M3BootstrapShard *shard;
-
 	if (b->shard_count == b->shard_capacity)
 	{
 		size_t		capacity = b->shard_capacity == 0 ? 64 : b->shard_capacity * 2;
 		M3BootstrapShard *grown = m3_resize(b->memory, b->shards, capacity * sizeof(*grown));
 
 		if (grown == NULL)
-			return m3_error(err, M3_NO_MEMORY, "out of memory");
+		{
+			(void) m3_error(err, M3_NO_MEMORY, "out of memory");
+			return NULL;
+		}
 		b->shards = grown;
 		b->shard_capacity = capacity;
 	}
-	shard = &b->shards[b->shard_count];
-	memset(shard, 0, sizeof(*shard));
+	memset(&b->shards[b->shard_count], 0, sizeof(M3BootstrapShard));
+	return &b->shards[b->shard_count++];
+}
+
+static M3Status
+list_shard(M3Bootstrap *b, M3FilesetKind kind, M3Ref namespace_ref, uint32_t number, M3Error *err)
+{
+	M3BootstrapShard *shard = m3i_bootstrap_add_shard(b, err);
+	char		directory[M3_FILESET_PATH_SIZE];
+
+	if (shard == NULL)
+		return M3_NO_MEMORY;
 	shard->kind = kind;
 	shard->namespace_ref = namespace_ref;
 	shard->shard = number;
 	M3_TRY(m3i_bootstrap_shard_directory(b, shard, directory, err));
-	M3_TRY(m3_fileset_list(b->db->env, b->memory, directory, &shard->list, err));
-	b->shard_count++;
-	return M3_OK;
+	return m3_fileset_list(b->db->env, b->memory, directory, &shard->list, err);
 }
 
 /* Blocks of a shard that will be loaded. */
@@ -156,7 +164,10 @@ void
 m3i_bootstrap_free_lists(M3Bootstrap *b)
 {
 	for (size_t i = 0; i < b->shard_count; i++)
-		m3_fileset_list_free(&b->shards[i].list);
+	{
+		if (!b->shards[i].borrowed)
+			m3_fileset_list_free(&b->shards[i].list);
+	}
 	m3_free(b->memory, b->shards);
 	b->shards = NULL;
 	b->shard_count = b->shard_capacity = 0;
@@ -240,7 +251,8 @@ make_series(M3Bootstrap *b, const M3BootstrapShard *shard, const M3FilesetEntry 
 
 	if (m3_tag_iterator_init(&tags, entry->tags, err) != M3_OK)
 		return m3_error(err, M3_CORRUPT, "tags of a series are malformed");
-	M3_TRY(m3i_bootstrap_series(b, shard->namespace_ref, entry->id, entry->tags, &made->ref, err));
+	M3_TRY(m3i_bootstrap_series(b, shard->namespace_ref, entry->id, entry->tags,
+								shard->shard, &made->ref, err));
 	series = m3_arena_at(b->db->arena, made->ref);
 	/* readers look for a series in the shard of its id only */
 	if (series->shard != shard->shard)
@@ -248,6 +260,20 @@ make_series(M3Bootstrap *b, const M3BootstrapShard *shard, const M3FilesetEntry 
 	made->first_file_ns = INT64_MAX;
 	made->last_file_ns = INT64_MIN;
 	return M3_OK;
+}
+
+/* A known series may have been without tags so far. */
+static M3Status
+add_tags(M3Bootstrap *b, const M3BootstrapShard *shard, const M3FilesetEntry *entry,
+		 M3BootstrapSeries *known, M3Error *err)
+{
+	const M3Series *series = m3_arena_at(b->db->arena, known->ref);
+
+	if (series->tags_size >= entry->tags.size ||
+		m3i_bootstrap_has_tags(m3_series_tags(series)))
+		return M3_OK;
+	return m3i_bootstrap_series(b, shard->namespace_ref, entry->id, entry->tags, shard->shard,
+								&known->ref, err);
 }
 
 /* Walks an index beside the known series; *data_end is where its last payload ends. */
@@ -274,7 +300,10 @@ walk_index(M3Bootstrap *b, const M3BootstrapShard *shard, int64_t start_ns, M3Fi
 			M3_TRY(add_known(b, &b->next_known, &known->series[at], err));
 		}
 		if (at < known->count && order == 0)
+		{
 			series = known->series[at++];
+			M3_TRY(add_tags(b, shard, &entry, &series, err));
+		}
 		else
 			M3_TRY(make_series(b, shard, &entry, &series, strangers, err));
 		if (start_ns < series.first_file_ns)
@@ -412,7 +441,8 @@ try_volume(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
 	if (status == M3_OK)
 		status = load_volume(b, shard, directory, name, &header, &own);
 	*used = status == M3_OK;
-	if (status == M3_OK)
+	/* on a mount: gone meanwhile, which its next look at the directory tells */
+	if (status == M3_OK || (status == M3_NOT_FOUND && b->db->read_only))
 		return M3_OK;
 	if (!m3i_bootstrap_is_damage(status))
 	{
@@ -431,12 +461,13 @@ try_volume(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
  */
 static M3Status
 load_block(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory, size_t first,
-		   size_t end, M3Error *err)
+		   size_t end, bool *result, M3Error *err)
 {
 	const M3FilesetName *cut = NULL;
 	bool		used = false;
 	M3Status	status;
 
+	*result = false;
 	for (size_t i = end; i > first && !used; i--)
 	{
 		const M3FilesetListed *listed = &shard->list.filesets[i - 1];
@@ -447,11 +478,13 @@ load_block(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
 		if (!used && b->is_short && cut == NULL)
 			cut = &listed->name;
 	}
+	*result = used;
 	if (used || cut == NULL)
 		return M3_OK;
 	b->accept_short = true;
 	status = try_volume(b, shard, directory, cut, &used, err);
 	b->accept_short = false;
+	*result = used;
 	if (used)
 		m3i_bootstrap_report(b, "volume %" PRId64 " of block %" PRId64 " in \"%s\" is used all the "
 							 "same, for want of a better one", cut->volume, cut->block_start_ns,
@@ -459,23 +492,128 @@ load_block(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
 	return status;
 }
 
+/* The next fileset from there on that has a checkpoint; end if there is none. */
+static size_t
+next_complete(const M3FilesetList *list, size_t at, size_t end)
+{
+	while (at < end && !m3_fileset_listed_has(&list->filesets[at], M3_FILESET_CHECKPOINT))
+		at++;
+	return at;
+}
+
+/* The first fileset that starts at or after start_ns. */
+static size_t
+find_start(const M3FilesetList *list, int64_t start_ns)
+{
+	size_t		low = 0;
+	size_t		high = list->count;
+
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (list->filesets[middle].name.block_start_ns < start_ns)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool
+m3i_bootstrap_same_block(const M3FilesetList *a, const M3FilesetList *b, int64_t start_ns)
+{
+	size_t		i = find_start(a, start_ns);
+	size_t		j = find_start(b, start_ns);
+	size_t		i_end = i;
+	size_t		j_end = j;
+
+	if (i < a->count && a->filesets[i].name.block_start_ns == start_ns)
+		i_end = m3i_bootstrap_group_end(a, i);
+	if (j < b->count && b->filesets[j].name.block_start_ns == start_ns)
+		j_end = m3i_bootstrap_group_end(b, j);
+	for (;; i++, j++)
+	{
+		i = next_complete(a, i, i_end);
+		j = next_complete(b, j, j_end);
+		if (i == i_end || j == j_end)
+			return i == i_end && j == j_end;
+		if (m3_fileset_name_compare(&a->filesets[i].name, &b->filesets[j].name) != 0)
+			return false;
+	}
+}
+
+/* Takes out blocks that were loaded and of which no fileset is left. */
+static void
+forget_vanished(M3Bootstrap *b, const M3BootstrapShard *shard)
+{
+	const M3FilesetList *before = shard->before;
+	size_t		end;
+
+	for (size_t i = 0; i < before->count; i = end)
+	{
+		int64_t		start_ns = before->filesets[i].name.block_start_ns;
+		size_t		at = find_start(&shard->list, start_ns);
+
+		end = m3i_bootstrap_group_end(before, i);
+		if (at == shard->list.count || shard->list.filesets[at].name.block_start_ns != start_ns)
+			m3i_blocks_remove(b->db, b->ns, shard->shard, start_ns);
+	}
+}
+
+/* Loads a block anew of which a part was loaded before. */
+static M3Status
+reload_block(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory, size_t first,
+			 size_t end, M3Error *err)
+{
+	int64_t		start_ns = shard->list.filesets[first].name.block_start_ns;
+	M3BlockShared block;
+	M3BlockShared was;
+	bool		known = m3i_blocks_find(b->db, b->ns, shard->shard, start_ns, &was);
+	bool		used;
+
+	M3_TRY(load_block(b, shard, directory, first, end, &used, err));
+	if (!known)
+		return M3_OK;
+	if (!used)
+		m3i_blocks_remove(b->db, b->ns, shard->shard, start_ns);
+	else if (m3i_blocks_find(b->db, b->ns, shard->shard, start_ns, &block) &&
+			 block.volume < was.volume)
+	{
+		/* numbers are used again: what was read of them before is void */
+		m3i_blocks_remove(b->db, b->ns, shard->shard, start_ns);
+		M3_TRY(m3i_blocks_reserve(b->db, b->ns, shard->shard, err));
+		(void) m3i_blocks_put(b->db, b->ns, shard->shard, &block, m3i_generation(b->ns));
+	}
+	return M3_OK;
+}
+
 static M3Status
 load_shard(M3Bootstrap *b, const M3BootstrapShard *shard, M3Error *err)
 {
 	const M3FilesetList *list = &shard->list;
 	char		directory[M3_FILESET_PATH_SIZE];
+	bool		used;
 	size_t		end;
 
 	M3_TRY(m3i_bootstrap_shard_directory(b, shard, directory, err));
 	for (size_t i = 0; i < list->count; i = end)
 	{
+		int64_t		start_ns = list->filesets[i].name.block_start_ns;
+
 		end = m3i_bootstrap_group_end(list, i);
-		if (!m3i_bootstrap_wants(b, list->filesets[i].name.block_start_ns))
+		if (!m3i_bootstrap_wants(b, start_ns) ||
+			(shard->before != NULL && m3i_bootstrap_same_block(list, shard->before, start_ns)))
 			continue;
 		b->db->env->yield(b->db->env);
-		M3_TRY(load_block(b, shard, directory, i, end, err));
+		if (shard->before != NULL)
+			M3_TRY(reload_block(b, shard, directory, i, end, err));
+		else
+			M3_TRY(load_block(b, shard, directory, i, end, &used, err));
 		m3i_bootstrap_file_done(b);
 	}
+	if (shard->before != NULL)
+		forget_vanished(b, shard);
 	finish_shard(b);
 	return M3_OK;
 }

@@ -66,13 +66,15 @@ repair_logs(M3Bootstrap *b, M3Error *err)
 
 		if (file->has_info && (uint64_t) file->info.index > b->highest_index)
 			b->highest_index = (uint64_t) file->info.index;
+		if (file->is_blank && b->db->read_only)
+			continue;
 		if (file->is_blank)
 		{
 			M3_TRY(m3_log_set_remove_blank(b->set, i, err));
 			continue;
 		}
 		report_file(b, file);
-		if (m3_log_set_needs_repair(b->set, i))
+		if (!b->db->read_only && m3_log_set_needs_repair(b->set, i))
 			M3_TRY(m3_log_set_repair(b->set, i, &cut, err));
 	}
 	return M3_OK;
@@ -99,12 +101,36 @@ drop_group(M3Bootstrap *b, const M3LogGroupInfo *group, M3Error *err)
 	return M3_OK;
 }
 
+/* Whether an earlier load of a mount has replayed the group. */
+static bool
+is_replayed(const M3Bootstrap *b, const M3LogGroupInfo *group)
+{
+	for (size_t i = 0; i < b->replayed_count; i++)
+	{
+		if (b->replayed[i].log_index == group->log_index)
+			return group->offset < b->replayed[i].valid_size;
+	}
+	return false;
+}
+
 static M3Status
 on_group(void *context, const M3LogGroupInfo *group, bool *apply, M3Error *err)
 {
 	M3Bootstrap *b = context;
 	M3TransactionFate fate = M3_FATE_COMMITTED;
 
+	if (b->db->read_only)
+	{
+		*apply = b->replayed == NULL || !is_replayed(b, group);
+		if (b->replayed == NULL || !*apply)
+			b->groups++;
+		else
+			b->new_groups++;
+		/* its server alone could say */
+		if (*apply && group->xid != 0 && !group->is_resolved)
+			b->unresolved++;
+		return M3_OK;
+	}
 	if (group->xid != 0 && !group->is_resolved && b->hooks != NULL && b->hooks->fate != NULL)
 	{
 		b->asked = true;
@@ -121,26 +147,6 @@ on_group(void *context, const M3LogGroupInfo *group, bool *apply, M3Error *err)
 		return M3_UNSUPPORTED;
 	}
 	return *apply ? M3_OK : drop_group(b, group, err);
-}
-
-/* ROOT_NAMES taken.  Finds dropped ones as well: groups may come from before the drop. */
-static M3Ref
-find_namespace(M3Database *db, M3Slice name)
-{
-	M3Env	   *env = db->env;
-	M3Ref		ref;
-
-	env->lock(env, m3i_lock_names(db), M3_LOCK_SHARED);
-	for (ref = db->root->first_namespace; ref != 0;)
-	{
-		const M3NamespaceShared *ns = m3_arena_at(db->arena, ref);
-
-		if (m3_slice_equal(m3_slice(ns->name, ns->name_size), name))
-			break;
-		ref = ns->next;
-	}
-	env->unlock(env, m3i_lock_names(db));
-	return ref;
 }
 
 /*
@@ -212,12 +218,18 @@ apply_point(M3Bootstrap *b, M3NamespaceShared *ns, const M3LogGroupInfo *group,
 }
 
 /* Notes the namespace; the series is made when it is needed. */
-static void
-map_namespace(M3Bootstrap *b, M3LogSeries *record)
+static M3Status
+map_namespace(M3Bootstrap *b, M3LogSeries *record, M3Error *err)
 {
-	M3Ref		ref = find_namespace(b->db, record->metadata.namespace);
+	M3Slice		name = record->metadata.namespace;
+	M3Ref		ref = 0;
 
+	if (!b->db->read_only)
+		ref = m3i_bootstrap_find_namespace(b, name);
+	else if (record->metadata.shard < M3_MOUNT_MAX_SHARDS)
+		M3_TRY(m3i_bootstrap_namespace(b, name, M3_MOUNT_BLOCK_SIZE_NS, &ref, err));
 	record->user = ref == 0 ? USER_SKIP : ref | USER_NAMESPACE;
+	return M3_OK;
 }
 
 static M3Status
@@ -230,7 +242,7 @@ on_entry(void *context, const M3LogGroupInfo *group, const M3LogRecord *record, 
 	M3Ref		namespace_ref;
 
 	if (mapped->user == USER_UNKNOWN)
-		map_namespace(b, mapped);
+		M3_TRY(map_namespace(b, mapped, err));
 	if (mapped->user == USER_SKIP)
 	{
 		b->unplaced++;
@@ -242,9 +254,10 @@ on_entry(void *context, const M3LogGroupInfo *group, const M3LogRecord *record, 
 		mapped->user & ~(M3Ref) USER_NAMESPACE;
 	if (!takes_entries(b, m3_arena_at(arena, namespace_ref), group))
 		return M3_OK;
-	if (!is_series)
+	/* unlinked: another entry of the log had tags for it */
+	if (!is_series || ((const M3Series *) m3_arena_at(arena, mapped->user))->unlinked)
 		M3_TRY(m3i_bootstrap_series(b, namespace_ref, mapped->metadata.id, mapped->metadata.tags,
-									&mapped->user, err));
+									mapped->metadata.shard, &mapped->user, err));
 	b->entries++;
 	return apply_point(b, m3_arena_at(arena, namespace_ref), group, record, err);
 }
@@ -261,7 +274,7 @@ on_void(void *context, const M3LogGroupInfo *group, const M3LogMarker *marker, M
 	M3Bootstrap *b = context;
 	M3Database *db = b->db;
 	M3LogPlace	place = {group->log_index, group->offset};
-	M3Ref		ref = find_namespace(db, marker->name);
+	M3Ref		ref = m3i_bootstrap_find_namespace(b, marker->name);
 	M3NamespaceShared *ns;
 
 	(void) err;
@@ -270,6 +283,7 @@ on_void(void *context, const M3LogGroupInfo *group, const M3LogMarker *marker, M
 	ns = m3_arena_at(db->arena, ref);
 	if (!m3i_place_before(ns->floor, place))
 		return M3_OK;
+	b->voids++;
 	m3i_bootstrap_enter(b, NULL);
 	db->env->lock(db->env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
 	m3i_namespace_void(db, ref, UINT64_MAX, place, marker->dropped);
@@ -304,6 +318,10 @@ replay_logs(M3Bootstrap *b, M3Error *err)
 	if (b->unplaced > 0)
 		m3i_bootstrap_report(b, "%" PRIu64 " points in the commit logs belong to no known "
 							 "namespace or block; they stay in the logs", b->unplaced);
+	if (b->unresolved > 0)
+		m3i_bootstrap_report(b, "%" PRIu64 " transactions in the commit logs are taken for "
+							 "committed, though only the server that wrote them knows",
+							 b->unresolved);
 	return M3_OK;
 }
 
@@ -381,5 +399,5 @@ M3Status
 m3i_bootstrap_replay_logs(M3Bootstrap *b, M3Error *err)
 {
 	M3_TRY(replay_logs(b, err));
-	return finish_logs(b, err);
+	return b->db->read_only ? M3_OK : finish_logs(b, err);
 }

@@ -7,6 +7,8 @@
  *   bootstrap_files.c      what is on disk; data filesets
  *   bootstrap_snapshots.c  snapshot filesets
  *
+ * A mount (mount.c) is loaded by the same parts; db->read_only tells them.
+ *
  * One process bootstraps a root, and until the root is READY nobody else looks at its
  * namespaces and series; locks are taken for what roots share.
  */
@@ -20,6 +22,11 @@
 #include "storage/fileset/reader.h"
 #include "storage/log/scan.h"
 
+/* Block size of a namespace that only logs speak of. */
+#define M3_MOUNT_BLOCK_SIZE_NS (INT64_C(7200) * 1000 * 1000 * 1000)
+/* Shards beyond are taken for damage. */
+#define M3_MOUNT_MAX_SHARDS 65536u
+
 typedef struct M3BootstrapGroupName
 {
 	uint64_t	log_index;
@@ -32,7 +39,9 @@ typedef struct M3BootstrapShard
 	M3FilesetKind kind;
 	M3Ref		namespace_ref;
 	uint32_t	shard;
+	bool		borrowed;		/* the list is somebody else's */
 	M3FilesetList list;
+	const M3FilesetList *before;	/* data: what is loaded already; NULL: nothing */
 } M3BootstrapShard;
 
 /* A series of the shard at work, so that the next block finds it without hashing. */
@@ -49,6 +58,13 @@ typedef struct M3BootstrapKnown
 	size_t		count;
 	size_t		capacity;
 } M3BootstrapKnown;
+
+/* How far a log was replayed by an earlier load. */
+typedef struct M3BootstrapLogEnd
+{
+	uint64_t	log_index;
+	uint64_t	valid_size;
+} M3BootstrapLogEnd;
 
 typedef struct M3Bootstrap
 {
@@ -89,9 +105,28 @@ typedef struct M3Bootstrap
 	uint64_t	log_bytes;		/* of all logs there are */
 	uint64_t	entries;
 	uint64_t	unplaced;		/* entries of unknown namespaces */
+	bool		bad_tags;		/* some were malformed, and it was said */
+	/* mounts only: groups that are taken for committed for want of an answer, VOID markers,
+	 * and what need not be replayed because it was */
+	uint64_t	unresolved;
+	uint64_t	voids;
+	const M3BootstrapLogEnd *replayed;
+	size_t		replayed_count;
+	uint64_t	groups;			/* of these parts of logs; of all, if there are none */
+	uint64_t	new_groups;
 } M3Bootstrap;
 
 /* in bootstrap.c */
+
+/* Makes a root in state NEW or FAILED BOOTSTRAPPING; M3_CONFLICT if it is in another.  After
+ * M3_OK m3i_bootstrap_finish has to be called. */
+extern M3Status m3i_bootstrap_start(M3Bootstrap *b, M3Database *db,
+									const M3BootstrapHooks *hooks, M3Error *err);
+/* The same for a mount that is loaded already, and stays so. */
+extern void m3i_bootstrap_continue(M3Bootstrap *b, M3Database *db, const M3BootstrapHooks *hooks);
+/* The root is READY, or, with any other status, empty and FAILED; frees what b holds.  Returns
+ * the status, err with advice added. */
+extern M3Status m3i_bootstrap_finish(M3Bootstrap *b, M3Status status, M3Error *err);
 
 /* A line about damage, for the progress and the server's log.  No lock held. */
 extern void m3i_bootstrap_report(const M3Bootstrap *b, const char *format,...)
@@ -107,9 +142,21 @@ extern void m3i_bootstrap_enter(M3Bootstrap *b, M3NamespaceShared *ns);
 extern void m3i_bootstrap_count_block(M3Bootstrap *b, int64_t start_ns);
 /* The arena is full: flushes what is loaded, so that it can be tried once more. */
 extern M3Status m3i_bootstrap_make_room(M3Bootstrap *b, M3Error *err);
-/* m3i_series_ensure with room made if need be; a series with other tags is fine. */
+/*
+ * m3i_series_ensure with room made if need be; a series with other tags is fine, and one
+ * without any is unlinked and made anew with these.  On a mount a new series is of the shard it
+ * was found in, whatever its id says.
+ */
 extern M3Status m3i_bootstrap_series(M3Bootstrap *b, M3Ref namespace_ref, M3Slice id,
-									 M3Slice tags, M3Ref *ref, M3Error *err);
+									 M3Slice tags, uint32_t shard, M3Ref *ref, M3Error *err);
+/* Whether there is at least one. */
+extern bool m3i_bootstrap_has_tags(M3Slice tags);
+/* Mounts: a namespace that files speak of, made if it can be one; *ref 0 if not.  Dropped ones
+ * are found. */
+extern M3Status m3i_bootstrap_namespace(M3Bootstrap *b, M3Slice name, int64_t block_size_ns,
+										M3Ref *ref, M3Error *err);
+/* Dropped ones are found as well. */
+extern M3Ref m3i_bootstrap_find_namespace(M3Bootstrap *b, M3Slice name);
 
 /* in bootstrap_logs.c */
 
@@ -124,9 +171,14 @@ extern M3Status m3i_bootstrap_replay_logs(M3Bootstrap *b, M3Error *err);
 
 /* Lists the filesets of all namespaces that are not dropped; sets the totals. */
 extern M3Status m3i_bootstrap_list(M3Bootstrap *b, M3Error *err);
+/* One more shard, zeroed, for the caller to fill; NULL without memory. */
+extern M3BootstrapShard *m3i_bootstrap_add_shard(M3Bootstrap *b, M3Error *err);
 extern void m3i_bootstrap_free_lists(M3Bootstrap *b);
 /* One past the last fileset of the block that begins at first. */
 extern size_t m3i_bootstrap_group_end(const M3FilesetList *list, size_t first);
+/* Whether both have the same complete filesets of a block. */
+extern bool m3i_bootstrap_same_block(const M3FilesetList *a, const M3FilesetList *b,
+									 int64_t start_ns);
 /* Whether blocks that start then are to be loaded: in retention of the namespace entered. */
 extern bool m3i_bootstrap_wants(const M3Bootstrap *b, int64_t start_ns);
 /* Whether a failure is that of one fileset, which is then done without. */
@@ -142,7 +194,8 @@ extern M3Status m3i_bootstrap_shard_directory(const M3Bootstrap *b, const M3Boot
 extern M3Status m3i_bootstrap_file_size(const M3Bootstrap *b, const char *directory,
 										const M3FilesetName *name, M3FilesetFile file,
 										uint64_t *size, M3Error *err);
-/* Into the block table, with all series. */
+/* Into the block table, with all series; blocks that were loaded before and are not in the
+ * list any more go out of it. */
 extern M3Status m3i_bootstrap_filesets(M3Bootstrap *b, M3Error *err);
 
 /* in bootstrap_snapshots.c */

@@ -85,7 +85,8 @@ load_series(M3Bootstrap *b, const M3BootstrapShard *shard, int64_t start_ns,
 	while ((status = m3_fileset_scan_next(scan, &entry, err)) == M3_OK)
 	{
 		/* the id is gone once the payload is read */
-		M3_GOTO(m3i_bootstrap_series(b, shard->namespace_ref, entry.id, entry.tags, &ref, err));
+		M3_GOTO(m3i_bootstrap_series(b, shard->namespace_ref, entry.id, entry.tags,
+									 shard->shard, &ref, err));
 		M3_GOTO(m3_fileset_reader_data(reader, &entry, &payload, err));
 		M3_GOTO(load_payload(b, ref, start_ns, payload, err));
 		/* after each: a flush for want of memory says that it is not */

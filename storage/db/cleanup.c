@@ -231,22 +231,12 @@ static uint64_t
 first_needed_log(const Cleanup *c)
 {
 	M3Database *db = c->sweep.db;
-	const M3EngineShared *shared = db->engine->shared;
 	uint64_t	first = (uint64_t) c->snapshot->log_index;
+	/* asked for first: a void is pending before its batch is published */
+	uint64_t	unpublished = m3i_first_unpublished_log(db);
 
-	/* in this order: a void is pending before its batch is published */
-	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_SHARED);
-	for (uint32_t i = 0; i < shared->config.process_count; i++)
-	{
-		const M3ProcessSlot *slot = &shared->slots[i];
-		uint64_t	index = __atomic_load_n(&slot->batch_log_index, __ATOMIC_RELAXED);
-
-		if (__atomic_load_n(&slot->root, __ATOMIC_RELAXED) == db->number &&
-			__atomic_load_n(&slot->batch_sequence, __ATOMIC_RELAXED) != 0 && index < first)
-			first = index;
-	}
-	db->env->unlock(db->env, m3i_lock_sequence(db));
-
+	if (unpublished < first)
+		first = unpublished;
 	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 	for (M3Ref ref = db->root->first_namespace; ref != 0;)
 	{

@@ -154,7 +154,9 @@ log_series(M3Commit *commit, const M3PendingPoint *points, uint32_t number, M3Er
 	{
 		const M3PendingPoint *point = &points[commit->order[i]];
 
-		M3_TRY(m3_log_group_add(&commit->group, series->unique_index, point->time_ns,
+		M3_TRY(m3_log_group_add(&commit->group,
+								__atomic_load_n(&series->unique_index, __ATOMIC_RELAXED),
+								point->time_ns,
 								point->value, unit_of(point),
 								m3i_pending_annotation(txn->pending, point),
 								introduce ? &metadata : NULL, err));

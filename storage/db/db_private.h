@@ -18,6 +18,7 @@
 #include "storage/db/jobs.h"
 #include "storage/db/maintain.h"
 #include "storage/db/namespace.h"
+#include "storage/index/index.h"
 #include "storage/log/commitlog.h"
 
 /* A place in the commit logs. */
@@ -56,6 +57,7 @@ typedef struct M3NamespaceShared
 	uint32_t	first_hole;		/* there is none before it; ROOT_NAMES */
 	uint32_t	chunk_count;	/* ROOT_NAMES */
 	uint32_t	chunk_capacity; /* ROOT_NAMES */
+	M3Index		index;			/* of the series in the list, by ordinal; ROOT_NAMES */
 	int64_t		first_block_ns; /* of points ever buffered; atomic */
 	int64_t		end_ns;			/* end of the last such block; atomic */
 	uint64_t	point_count;	/* in buffers; atomic */
@@ -224,6 +226,8 @@ extern uint64_t m3i_horizon(M3Database *db);
 extern uint64_t m3i_batch_start(M3Database *db);
 /* Ends it: from here on everybody may see it (or nobody, if it was killed). */
 extern void m3i_batch_end(M3Database *db);
+/* The first log that a batch not published yet is in; UINT64_MAX: none.  Exact under ROOT_WRITE. */
+extern uint64_t m3i_first_unpublished_log(M3Database *db);
 extern void m3i_snapshots_drop(M3Database *db);
 /* A transaction of this process begins, or ends: while one is open, series it has found
  * are not freed. */
@@ -293,22 +297,27 @@ m3i_series_entry(const M3Database *db, const M3NamespaceShared *ns, uint32_t ord
 		ordinal % M3_SERIES_CHUNK;
 }
 
-/* Copies a chunk of the namespace's list of series, holes included, from first on, a multiple of
- * M3_SERIES_CHUNK; 0 at the list's end. */
+/* Copies the rest of a chunk of the namespace's list of series, holes included, from first on;
+ * 0 at the list's end, which may have moved on when it is called again. */
 extern uint32_t m3i_series_chunk(M3Database *db, const M3NamespaceShared *ns, uint32_t first,
 								 M3Ref list[M3_SERIES_CHUNK]);
-/* Frees the list, not the series.  Nobody uses the namespace any more. */
+/* Frees the list and the index, not the series.  Nobody uses the namespace any more. */
 extern void m3i_series_list_free(M3Database *db, M3NamespaceShared *ns);
 /*
  * Takes a series that holds nothing, and is in no fileset, out of its namespace; false if not.
  * Its memory stays until m3i_series_reclaim finds that everybody who may have found the series
- * is done, that is, began after mark (m3i_mark()).  ROOT_WRITE held.
+ * is done, that is, all that is open began after it was out (m3i_mark()).  ROOT_WRITE held.
  */
-extern bool m3i_series_unlink_empty(M3Database *db, M3Ref ref, uint64_t mark);
+extern bool m3i_series_unlink_empty(M3Database *db, M3Ref ref);
 /* The same for one that may be in filesets of blocks that start before first_retained_ns only. */
-extern bool m3i_series_unlink_expired(M3Database *db, M3Ref ref, int64_t first_retained_ns,
-									  uint64_t mark);
+extern bool m3i_series_unlink_expired(M3Database *db, M3Ref ref, int64_t first_retained_ns);
 extern void m3i_series_reclaim(M3Database *db);
+/*
+ * For bootstrap: puts another series with the same id and these tags in the place of *ref, which
+ * has no tags, with all that it holds.  The old one is unlinked, its memory stays for the time
+ * being.  M3_FULL.
+ */
+extern M3Status m3i_series_retag(M3Database *db, M3Ref *ref, M3Slice tags, M3Error *err);
 
 /* in registry.c */
 /* Adds what the registry holds to the root; no registry is an empty one. */

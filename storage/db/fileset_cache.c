@@ -164,8 +164,16 @@ open_reader(M3FilesetCache *cache, M3Database *db, const M3NamespaceShared *ns,
 
 	M3_TRY(m3_fileset_shard_directory(directory, db->path, M3_FILESET_KIND_DATA,
 									  m3_slice(ns->name, ns->name_size), key->shard, err));
-	M3_TRY(m3_fileset_reader_open(db->env, cache->memory, directory, &name, &options,
-								  reader, err));
+	status = m3_fileset_reader_open(db->env, cache->memory, directory, &name, &options, reader,
+									err);
+	if (status == M3_NOT_FOUND && key->volume == 0)
+	{
+		/* the first volume of an old M3DB has no number in its name */
+		name.legacy = true;
+		status = m3_fileset_reader_open(db->env, cache->memory, directory, &name, &options,
+										reader, err);
+	}
+	M3_TRY(status);
 	/* all at once: if files went one by one, a lookup could not tell what is missing */
 	status = m3_fileset_reader_open_files(*reader, err);
 	if (status != M3_OK)

@@ -24,6 +24,11 @@
 #define YIELD_EVERY 256u
 #define NO_VOLUME INT64_C(-1)
 
+/* A volume is written again when its time has come if that brings in an eighth of it, for less
+ * only each tenth time. */
+#define COLD_SHARE 8u
+#define COLD_PATIENCE 10
+
 /* A fileset that already has the id, complete, is passed over so often. */
 #define MAX_VOLUME_TRIES 3
 
@@ -33,7 +38,8 @@ typedef struct Flush
 	const M3FlushOptions *options;
 	M3FlushResult *result;
 	int64_t		now_ns;
-	bool		cold_due;		/* blocks with a volume may be written again */
+	bool		cold_due;		/* blocks with a volume may be written again if that is ... */
+	bool		all_cold_due;	/* ... worth it, or in any case */
 	M3Payload	payload;
 	M3BucketRefs refs;
 	uint64_t	done;			/* groups, for the progress */
@@ -333,9 +339,10 @@ typedef struct Candidate
 	uint64_t	bytes;
 } Candidate;
 
+/* Whether a group's time has come; bytes is what it has in the buffers. */
 static bool
 is_due(const Flush *f, M3NamespaceShared *ns, const M3NamespaceOptions *options,
-	   const M3BucketRef *ref)
+	   const M3BucketRef *ref, uint64_t bytes)
 {
 	M3BlockShared block;
 
@@ -343,7 +350,9 @@ is_due(const Flush *f, M3NamespaceShared *ns, const M3NamespaceOptions *options,
 		return true;
 	if (ref->start_ns > f->now_ns - options->block_size_ns - options->buffer_past_ns)
 		return false;
-	return f->cold_due || !m3i_blocks_find(f->db, ns, ref->shard, ref->start_ns, &block);
+	return f->all_cold_due ||
+		!m3i_blocks_find(f->db, ns, ref->shard, ref->start_ns, &block) ||
+		(f->cold_due && bytes * COLD_SHARE >= block.data_size);
 }
 
 static int
@@ -369,7 +378,7 @@ find_candidates(Flush *f, M3NamespaceShared *ns, const M3NamespaceOptions *optio
 
 		for (; i < c.end; i++)
 			c.bytes += f->refs.refs[i].bytes;
-		if (!is_due(f, ns, options, &f->refs.refs[c.first]))
+		if (!is_due(f, ns, options, &f->refs.refs[c.first], c.bytes))
 			continue;
 		if (*count == capacity)
 		{
@@ -526,6 +535,8 @@ run(M3Database *db, const M3FlushOptions *options, M3FlushResult *result, M3Erro
 	memset(result, 0, sizeof(*result));
 	f.cold_due = options->reason == M3_FLUSH_DUE &&
 		f.now_ns - jobs->last_cold_flush_ns >= options->cold_interval_ns;
+	f.all_cold_due = options->reason == M3_FLUSH_DUE &&
+		f.now_ns - jobs->last_full_cold_flush_ns >= COLD_PATIENCE * options->cold_interval_ns;
 	m3i_payload_init(&f.payload, db);
 	/* series that are found here are not freed before the end */
 	m3i_txn_enter(db);
@@ -535,6 +546,8 @@ run(M3Database *db, const M3FlushOptions *options, M3FlushResult *result, M3Erro
 	m3i_buckets_free(db, &f.refs);
 	if (f.cold_due)
 		jobs->last_cold_flush_ns = f.now_ns;
+	if (f.all_cold_due)
+		jobs->last_full_cold_flush_ns = f.now_ns;
 	__atomic_fetch_add(&jobs->filesets_written, result->filesets, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&jobs->fileset_bytes_written, result->bytes, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&jobs->points_flushed, result->points, __ATOMIC_RELAXED);

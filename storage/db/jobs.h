@@ -72,6 +72,7 @@ typedef struct M3RootJobs
 	uint64_t	snapshot_lsn;	/* log bytes appended when it began */
 	uint64_t	snapshot_batches;	/* batches committed when it began */
 	int64_t		last_cold_flush_ns;
+	int64_t		last_full_cold_flush_ns;
 	bool		snapshot_wanted;	/* a bootstrap dropped transactions: their groups are to leave
 									 * the logs before anybody else reads them */
 } M3RootJobs;
@@ -118,7 +119,8 @@ typedef struct M3FlushOptions
 	M3FlushReason reason;
 	M3Slice		namespace_name; /* ALL: only this one; empty: all */
 	int64_t		cold_interval_ns;	/* DUE: blocks that have a volume already are written
-									 * again no more often than that */
+									 * again no more often than that, and ten times less often
+									 * for less than an eighth of the volume */
 	uint64_t	target_used;	/* PRESSURE: bytes of arena pages in use to come down to */
 	bool		(*stop) (void);	/* DUE: true ends it after the fileset at work; NULL: never */
 } M3FlushOptions;

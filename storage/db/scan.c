@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "storage/db/scan_private.h"
-#include "storage/ident/tags.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
@@ -11,55 +10,6 @@
 
 /* Series matched between two looks for an interrupt. */
 #define YIELD_EVERY 4096u
-
-/* Bytes of a point in a fileset as long as buffers hold too few to tell. */
-#define DEFAULT_POINT_SIZE 1.6
-#define MIN_OBSERVED_POINTS 1000u
-
-static bool
-is_one_of(const M3Matcher *matcher, M3Slice value)
-{
-	for (size_t i = 0; i < matcher->value_count; i++)
-	{
-		if (m3_slice_equal(matcher->values[i], value))
-			return true;
-	}
-	return false;
-}
-
-static bool
-matches_one(const M3Matcher *matcher, M3Slice id, M3Slice tags)
-{
-	M3Slice		value;
-	bool		present = matcher->kind != M3_MATCH_ID &&
-		m3_tags_find(tags, matcher->name, &value);
-
-	switch (matcher->kind)
-	{
-		case M3_MATCH_ANY_OF:
-			return present && is_one_of(matcher, value);
-		case M3_MATCH_NONE_OF:
-			return present && !is_one_of(matcher, value);
-		case M3_MATCH_PRESENT:
-			return present;
-		case M3_MATCH_ABSENT:
-			return !present;
-		case M3_MATCH_ID:
-			return is_one_of(matcher, id);
-	}
-	return false;
-}
-
-static bool
-matches(const M3ScanOptions *options, M3Slice id, M3Slice tags)
-{
-	for (size_t i = 0; i < options->matcher_count; i++)
-	{
-		if (!matches_one(&options->matchers[i], id, tags))
-			return false;
-	}
-	return true;
-}
 
 static M3Status
 add_series(M3Scan *scan, M3Ref ref, M3OwnSeries *own, M3Error *err)
@@ -83,14 +33,14 @@ add_series(M3Scan *scan, M3Ref ref, M3OwnSeries *own, M3Error *err)
 }
 
 static M3Status
-consider_shared(M3Scan *scan, const M3ScanOptions *options, M3Ref ref, M3Error *err)
+consider_shared(M3Scan *scan, M3Ref ref, M3Error *err)
 {
 	const M3Series *series = m3_arena_at(scan->db->arena, ref);
 
 	if (ref == 0)
 		return M3_OK;			/* a hole in the list */
 	scan->stats.series_examined++;
-	if (!matches(options, m3_series_id(series), m3_series_tags(series)))
+	if (!m3i_matches(&scan->matching, m3_series_id(series), m3_series_tags(series)))
 		return M3_OK;
 	return add_series(scan, ref, m3i_own_of_ref(&scan->own, ref), err);
 }
@@ -137,7 +87,7 @@ copy_list(M3Scan *scan, const M3NamespaceShared *ns, M3Ref **list, uint32_t *cou
 }
 
 static M3Status
-find_in_list(M3Scan *scan, const M3ScanOptions *options, const M3NamespaceShared *ns, M3Error *err)
+find_in_list(M3Scan *scan, const M3NamespaceShared *ns, M3Error *err)
 {
 	M3Ref	   *list;
 	uint32_t	count;
@@ -147,16 +97,53 @@ find_in_list(M3Scan *scan, const M3ScanOptions *options, const M3NamespaceShared
 	{
 		if (i % YIELD_EVERY == YIELD_EVERY - 1)
 			scan->db->env->yield(scan->db->env);
-		status = consider_shared(scan, options, list[i], err);
+		status = consider_shared(scan, list[i], err);
 	}
 	m3_free(scan->memory, list);
 	return status;
 }
 
+/* Of candidates that the index gave, which are matched only as far as it could not tell. */
+static M3Status
+take_candidates(M3Scan *scan, const M3Candidates *candidates, M3Error *err)
+{
+	bool		is_settled = m3i_is_settled(&scan->matching);
+
+	for (size_t i = 0; i < candidates->count; i++)
+	{
+		M3Ref		ref = candidates->list[i];
+		const M3Series *series = m3_arena_at(scan->db->arena, ref);
+
+		if (i % YIELD_EVERY == YIELD_EVERY - 1)
+			scan->db->env->yield(scan->db->env);
+		if (is_settled || m3i_matches_rest(&scan->matching, m3_series_id(series),
+										   m3_series_tags(series)))
+			M3_TRY(add_series(scan, ref, m3i_own_of_ref(&scan->own, ref), err));
+	}
+	scan->stats.series_examined += candidates->count;
+	return M3_OK;
+}
+
+static M3Status
+find_by_tags(M3Scan *scan, const M3ScanOptions *options, const M3NamespaceShared *ns,
+			 M3Error *err)
+{
+	M3Candidates candidates;
+	M3Status	status;
+
+	if (options->matcher_count == 0 || options->without_index)
+		return find_in_list(scan, ns, err);
+	M3_TRY(m3i_candidates_find(scan->db, ns, &scan->matching, &candidates, err));
+	if (candidates.all)
+		return find_in_list(scan, ns, err);
+	status = take_candidates(scan, &candidates, err);
+	m3_free(scan->memory, candidates.list);
+	return status;
+}
+
 /* The ids are given: look them up. */
 static M3Status
-find_by_id(M3Scan *scan, const M3ScanOptions *options, const M3Matcher *ids,
-		   M3Ref namespace_ref, M3Error *err)
+find_by_id(M3Scan *scan, const M3Matcher *ids, M3Ref namespace_ref, M3Error *err)
 {
 	M3Database *db = scan->db;
 
@@ -175,7 +162,7 @@ find_by_id(M3Scan *scan, const M3ScanOptions *options, const M3Matcher *ids,
 		ref = m3_series_find(db->arena, m3i_stripe(db, hash), namespace_ref, ids->values[i], hash);
 		db->env->unlock(db->env, lock);
 		if (ref != 0)
-			M3_TRY(consider_shared(scan, options, ref, err));
+			M3_TRY(consider_shared(scan, ref, err));
 	}
 	return M3_OK;
 }
@@ -226,9 +213,9 @@ find_in_namespace(M3Scan *scan, const M3ScanOptions *options, M3Error *err)
 	for (size_t i = 0; i < options->matcher_count; i++)
 	{
 		if (options->matchers[i].kind == M3_MATCH_ID)
-			return find_by_id(scan, options, &options->matchers[i], scan->namespace_ref, err);
+			return find_by_id(scan, &options->matchers[i], scan->namespace_ref, err);
 	}
-	M3_TRY(find_in_list(scan, options, ns, err));
+	M3_TRY(find_by_tags(scan, options, ns, err));
 	if (scan->series_count > 1 && __atomic_load_n(&ns->file_count, __ATOMIC_RELAXED) > 0)
 		return group_by_shard(scan, err);
 	return M3_OK;
@@ -236,7 +223,7 @@ find_in_namespace(M3Scan *scan, const M3ScanOptions *options, M3Error *err)
 
 /* Series that only the transaction knows, or that were made after the list was copied. */
 static M3Status
-find_own(M3Scan *scan, const M3ScanOptions *options, M3Error *err)
+find_own(M3Scan *scan, M3Error *err)
 {
 	for (size_t i = 0; i < scan->own.series_count; i++)
 	{
@@ -246,7 +233,8 @@ find_own(M3Scan *scan, const M3ScanOptions *options, M3Error *err)
 		if (own->taken)
 			continue;
 		scan->stats.series_examined++;
-		if (matches(options, m3i_txn_series_id(series), m3i_txn_series_tags(series)))
+		if (m3i_matches(&scan->matching, m3i_txn_series_id(series),
+						m3i_txn_series_tags(series)))
 			M3_TRY(add_series(scan, own->ref, own, err));
 	}
 	return M3_OK;
@@ -301,7 +289,7 @@ open_namespace(M3Scan *scan, M3Slice name, const M3ScanOptions *options, M3Error
 	}
 	if (ref != 0 && !scan->shared_hidden)
 		M3_TRY(find_in_namespace(scan, options, err));
-	return find_own(scan, options, err);
+	return find_own(scan, err);
 }
 
 M3Status
@@ -323,8 +311,11 @@ m3_scan_open(M3Database *db, M3Slice namespace_name, const M3ScanOptions *option
 	scan->snapshot = options->snapshot;
 	scan->with_units = options->with_units;
 	scan->with_annotations = options->with_annotations;
-	status = scan->start_ns < scan->end_ns ?
-		open_namespace(scan, namespace_name, options, err) : M3_OK;
+	status = m3i_matching_init(&scan->matching, options->matchers, options->matcher_count, memory,
+							   err);
+	if (status == M3_OK && scan->start_ns < scan->end_ns)
+		status = open_namespace(scan, namespace_name, options, err);
+	m3i_matching_free(&scan->matching);
 	if (status != M3_OK)
 	{
 		m3_scan_close(scan);
@@ -379,42 +370,4 @@ void
 m3_scan_stats(const M3Scan *scan, M3ScanStats *stats)
 {
 	*stats = scan->stats;
-}
-
-/* Points in size bytes of filesets, which nobody counts; buffers tell how well they compress. */
-static uint64_t
-guess_points(uint64_t size, uint64_t buffer_size, uint64_t buffer_points)
-{
-	double		point_size = DEFAULT_POINT_SIZE;
-
-	if (buffer_points >= MIN_OBSERVED_POINTS && buffer_size > 0)
-		point_size = (double) buffer_size / (double) buffer_points;
-	return (uint64_t) ((double) size / point_size);
-}
-
-M3Status
-m3_scan_estimate(M3Database *db, M3Slice namespace_name, M3Estimate *estimate, M3Error *err)
-{
-	M3Ref		ref;
-
-	memset(estimate, 0, sizeof(*estimate));
-	estimate->first_block_ns = INT64_MAX;
-	estimate->end_ns = INT64_MIN;
-	M3_TRY(m3i_require_ready(db, err));
-	ref = m3i_namespace_find(db, namespace_name);
-	if (ref != 0)
-	{
-		const M3NamespaceShared *ns = m3_arena_at(db->arena, ref);
-		uint64_t	points = __atomic_load_n(&ns->point_count, __ATOMIC_RELAXED);
-		uint64_t	buffer_size = __atomic_load_n(&ns->buffer_size, __ATOMIC_RELAXED);
-		uint64_t	file_size = __atomic_load_n(&ns->file_size, __ATOMIC_RELAXED);
-
-		estimate->series = __atomic_load_n(&ns->series_count, __ATOMIC_RELAXED);
-		estimate->points = points + guess_points(file_size, buffer_size, points);
-		estimate->bytes = buffer_size + file_size;
-		/* of all points there ever were, so of those in files too */
-		estimate->first_block_ns = __atomic_load_n(&ns->first_block_ns, __ATOMIC_RELAXED);
-		estimate->end_ns = __atomic_load_n(&ns->end_ns, __ATOMIC_RELAXED);
-	}
-	return M3_OK;
 }

@@ -21,8 +21,16 @@ typedef enum M3MatchKind
 	M3_MATCH_NONE_OF,			/* tag present with none of the values */
 	M3_MATCH_PRESENT,
 	M3_MATCH_ABSENT,
-	M3_MATCH_ID					/* the id is one of the values; name unused */
+	M3_MATCH_ID,				/* the id is one of the values; name unused */
+	M3_MATCH_PREFIX,			/* tag present, value begins with one of the values */
+	M3_MATCH_NOT_PREFIX,		/* tag present, value begins with none of them */
+	M3_MATCH_FILTER,			/* tag present, accepts() says yes */
+	M3_MATCH_NOT_FILTER			/* tag present, accepts() says no */
 } M3MatchKind;
+
+/* Must answer the same for the same value.  Called with no lock held; it may jump if all
+ * memory of the scan goes then. */
+typedef bool (*M3AcceptFn) (void *context, M3Slice value);
 
 /* All matchers of a scan must hold. */
 typedef struct M3Matcher
@@ -31,6 +39,8 @@ typedef struct M3Matcher
 	M3Slice		name;
 	const M3Slice *values;
 	size_t		value_count;
+	M3AcceptFn	accepts;		/* of filters; asked about once for each distinct value */
+	void	   *context;
 } M3Matcher;
 
 typedef struct M3ScanOptions
@@ -44,6 +54,7 @@ typedef struct M3ScanOptions
 	uint32_t	own_command;	/* ... if written by a command below this one */
 	bool		with_units;
 	bool		with_annotations;
+	bool		without_index;	/* look at all series; the answer is the same */
 } M3ScanOptions;
 
 typedef struct M3ScanStats
@@ -65,7 +76,7 @@ typedef struct M3Scan M3Scan;
 /*
  * Opens a scan of a namespace; one that was never written to is empty but for
  * own points.  options (but not what it points to, except snapshot and own) may go
- * afterwards.  All memory comes from memory.  Calls env->yield.
+ * afterwards.  All memory comes from memory.  Calls env->yield, and filters.
  */
 extern M3Status m3_scan_open(M3Database *db, M3Slice namespace_name,
 							 const M3ScanOptions *options, M3Memory *memory,
@@ -100,7 +111,8 @@ extern M3Status m3_reader_open(M3Reader *reader, size_t series_index, M3Error *e
 
 /*
  * The next block's points of the open series, ascending; M3_NOT_FOUND when there are no
- * more.  Never an empty batch.  Calls env->yield between blocks.
+ * more.  Never an empty batch.  Calls env->yield between blocks.  After M3_CORRUPT the next
+ * call goes on with the next block.
  */
 extern M3Status m3_reader_next(M3Reader *reader, M3PointBatch *batch, M3Error *err);
 
@@ -116,5 +128,15 @@ typedef struct M3Estimate
 
 extern M3Status m3_scan_estimate(M3Database *db, M3Slice namespace_name,
 								 M3Estimate *estimate, M3Error *err);
+
+/*
+ * The same for the series that match: as if tags were independent of each other, points
+ * and bytes in proportion to series.  Filters are asked about some values; without
+ * accepts() a share is assumed.  Values must not be repeated.  series is 0 only if there is
+ * none indeed.
+ */
+extern M3Status m3_scan_estimate_matching(M3Database *db, M3Slice namespace_name,
+										  const M3Matcher *matchers, size_t matcher_count,
+										  M3Estimate *estimate, M3Error *err);
 
 #endif							/* M3_DB_SCAN_H */

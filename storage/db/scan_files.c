@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "storage/db/mount_private.h"
 #include "storage/db/scan_private.h"
 
 #ifdef POSTGRES_H
@@ -25,6 +26,9 @@ m3i_scan_blocks(M3Scan *scan, uint32_t shard, const M3BlockList **result, M3Erro
 	return m3i_blocks_list(scan->db, m3i_scan_namespace(scan), shard, scan->memory,
 						   &scan->block_lists[shard], err);
 }
+
+/* How often a mount looks for another volume in place of one that vanished. */
+#define MAX_LOOKS 8
 
 static bool
 find_in_list(const M3BlockList *list, int64_t start_ns, int64_t *volume)
@@ -130,6 +134,7 @@ m3i_scan_read_file(M3Scan *scan, M3Ref series, int64_t start_ns, M3FileBlock *fi
 	uint32_t	shard = ((const M3Series *) m3_arena_at(scan->db->arena, series))->shard;
 	M3FilesetKey last = {0};
 	bool		vanished = false;
+	int			looks = 0;
 
 	file->payload = m3_slice(NULL, 0);
 	while (find_volume(scan, shard, start_ns, &file->key))
@@ -138,7 +143,15 @@ m3i_scan_read_file(M3Scan *scan, M3Ref series, int64_t start_ns, M3FileBlock *fi
 
 		if (vanished && file->key.generation == last.generation &&
 			file->key.volume == last.volume)
-			return report_missing(scan, &last, err);
+		{
+			if (!scan->db->read_only || looks++ == MAX_LOOKS)
+				return report_missing(scan, &last, err);
+			/* nobody tells a mount what its server removes */
+			M3_TRY(m3i_mount_look_again(scan->db, m3i_scan_namespace(scan), shard, start_ns,
+										err));
+			vanished = false;
+			continue;
+		}
 		status = read_volume(scan, series, file, err);
 		if (status != M3_NOT_FOUND)
 			return status;

@@ -7,6 +7,7 @@
 #include "storage/db/blocks.h"
 #include "storage/db/db_private.h"
 #include "storage/db/fileset_cache.h"
+#include "storage/db/match.h"
 #include "storage/db/own_points.h"
 #include "storage/db/scan.h"
 
@@ -31,6 +32,7 @@ struct M3Scan
 	M3BlockList *block_lists;	/* by shard, filled as needed; NULL: none needed yet */
 	bool		with_units;
 	bool		with_annotations;
+	M3Matching	matching;		/* while it is opened */
 	M3OwnPoints own;
 	M3ScanSeries *series;
 	size_t		series_count;

@@ -206,6 +206,26 @@ m3i_oldest(M3Database *db)
 }
 
 uint64_t
+m3i_first_unpublished_log(M3Database *db)
+{
+	const M3EngineShared *shared = db->engine->shared;
+	uint64_t	first = UINT64_MAX;
+
+	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_SHARED);
+	for (uint32_t i = 0; i < shared->config.process_count; i++)
+	{
+		const M3ProcessSlot *slot = &shared->slots[i];
+		uint64_t	index = __atomic_load_n(&slot->batch_log_index, __ATOMIC_RELAXED);
+
+		if (__atomic_load_n(&slot->root, __ATOMIC_RELAXED) == db->number &&
+			__atomic_load_n(&slot->batch_sequence, __ATOMIC_RELAXED) != 0 && index < first)
+			first = index;
+	}
+	db->env->unlock(db->env, m3i_lock_sequence(db));
+	return first;
+}
+
+uint64_t
 m3i_batch_start(M3Database *db)
 {
 	M3ProcessSlot *slot = m3i_slot(db);

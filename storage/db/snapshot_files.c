@@ -42,27 +42,6 @@ typedef struct SnapshotRun
 
 /* --- which logs it replaces --------------------------------------------- */
 
-/* ROOT_WRITE held: the first log that a batch not published yet may be in. */
-static uint64_t
-first_unpublished_log(M3Database *db)
-{
-	const M3EngineShared *shared = db->engine->shared;
-	uint64_t	first = UINT64_MAX;
-
-	db->env->lock(db->env, m3i_lock_sequence(db), M3_LOCK_SHARED);
-	for (uint32_t i = 0; i < shared->config.process_count; i++)
-	{
-		const M3ProcessSlot *slot = &shared->slots[i];
-		uint64_t	index = __atomic_load_n(&slot->batch_log_index, __ATOMIC_RELAXED);
-
-		if (__atomic_load_n(&slot->root, __ATOMIC_RELAXED) == db->number &&
-			__atomic_load_n(&slot->batch_sequence, __ATOMIC_RELAXED) != 0 && index < first)
-			first = index;
-	}
-	db->env->unlock(db->env, m3i_lock_sequence(db));
-	return first;
-}
-
 /*
  * ROOT_WRITE and ROOT_NAMES held.  Decides once for the run whether it writes a namespace,
  * since options may change meanwhile.  One without snapshots is still in them while the one
@@ -84,7 +63,7 @@ include(M3NamespaceShared *ns)
 static uint64_t
 first_needed_log(M3Database *db)
 {
-	uint64_t	first = first_unpublished_log(db);
+	uint64_t	first = m3i_first_unpublished_log(db);
 
 	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 	for (M3Ref ref = db->root->first_namespace; ref != 0;)

@@ -327,7 +327,6 @@ m3i_txn_forget_series(M3Txn *txn)
 {
 	M3Database *db = txn->db;
 	bool		locked = false;
-	uint64_t	mark = 0;
 
 	for (uint32_t i = 0; i < txn->series_count; i++)
 	{
@@ -338,11 +337,10 @@ m3i_txn_forget_series(M3Txn *txn)
 		if (!locked)
 		{
 			db->env->lock(db->env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
-			mark = m3i_mark(db);
 			locked = true;
 		}
 		if (!((M3Series *) m3_arena_at(db->arena, series->ref))->unlinked)
-			(void) m3i_series_unlink_empty(db, series->ref, mark);
+			(void) m3i_series_unlink_empty(db, series->ref);
 		series->created = false;
 	}
 	if (!locked)

@@ -48,13 +48,11 @@ static void
 purge(Tick *t, const M3Ref *refs, uint32_t count, int64_t first_retained_ns)
 {
 	M3Database *db = t->db;
-	uint64_t	mark;
 
 	db->env->lock(db->env, m3i_lock_write(db), M3_LOCK_EXCLUSIVE);
-	mark = m3i_mark(db);
 	for (uint32_t i = 0; i < count; i++)
 	{
-		if (m3i_series_unlink_expired(db, refs[i], first_retained_ns, mark))
+		if (m3i_series_unlink_expired(db, refs[i], first_retained_ns))
 			t->result->purged_series++;
 	}
 	db->env->unlock(db->env, m3i_lock_write(db));

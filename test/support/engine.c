@@ -253,7 +253,9 @@ test_read(TestEngine *engine, uint32_t handle, const char *namespace_name, const
 		  uint32_t command, TestPoint *points, size_t capacity)
 {
 	M3Slice		value = m3_slice_cstr(name);
-	M3Matcher	matcher = {M3_MATCH_ANY_OF, m3_slice_cstr("host"), &value, 1};
+	M3Matcher	matcher = {
+		.kind = M3_MATCH_ANY_OF,.name = m3_slice_cstr("host"),.values = &value,.value_count = 1
+	};
 	M3Snapshot *own_snapshot = NULL;
 	M3ScanOptions options = {
 		.start_ns = start_ns,.end_ns = end_ns,.matchers = &matcher,.matcher_count = 1,

@@ -210,7 +210,9 @@ read_begin(Read *read, const char *name, int64_t start_ns, int64_t end_ns, M3Txn
 		   bool with_annotations)
 {
 	M3Slice		value = m3_slice_cstr(name);
-	M3Matcher	matcher = {M3_MATCH_ANY_OF, m3_slice_cstr("host"), &value, 1};
+	M3Matcher	matcher = {
+		.kind = M3_MATCH_ANY_OF,.name = m3_slice_cstr("host"),.values = &value,.value_count = 1
+	};
 	M3ScanOptions scan_options = {
 		.start_ns = start_ns,.end_ns = end_ns,.matchers = &matcher,.matcher_count = 1,
 		.own = txn,.own_command = 10,.with_annotations = with_annotations
