@@ -280,7 +280,6 @@ void
 m3db_GetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
 	M3dbRelInfo *info = palloc0(sizeof(M3dbRelInfo));
-	RangeTblEntry *rte = planner_rt_fetch(baserel->relid, root);
 	bool		may_read;
 	double		selectivity;
 	double		pushed;
@@ -288,7 +287,8 @@ m3db_GetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 
 	info->table = m3db_table(relid);
 	/* estimates tell of values: only to those who may see them, as with statistics */
-	may_read = pg_class_aclcheck(relid, m3db_rel_userid(baserel, rte),
+	may_read = pg_class_aclcheck(relid, m3db_rel_userid(baserel,
+														 planner_rt_fetch(baserel->relid, root)),
 								 ACL_SELECT) == ACLCHECK_OK;
 	estimate_namespace(baserel, info, may_read);
 	baserel->tuples = info->table->wide ?
