@@ -457,6 +457,20 @@ add_entry(void *context, const M3LogGroupInfo *group, const M3LogRecord *record,
 					 run->number++, &point, err);
 }
 
+/* What a TRUNCATE left in files for the server to remove is shown, as M3DB would: say so. */
+static M3Status
+warn_voided(void *context, const M3LogGroupInfo *group, const M3LogMarker *marker, M3Error *err)
+{
+	LogSource  *source = context;
+
+	(void) err;
+	points_warn(source->run, "", -1, "namespace \"%.*s\" was %s at byte %" PRIu64 " of commit log %"
+				PRIu64 "; what it held before is shown as far as it is still in files",
+				(int) marker->name.size, (const char *) marker->name.data,
+				marker->dropped ? "dropped" : "truncated", group->offset, group->log_index);
+	return M3_OK;
+}
+
 static void
 warn_log(PointsRun *run, const M3LogFile *file)
 {
@@ -479,7 +493,9 @@ M3Status
 points_collect_logs(PointsRun *run, M3Error *err)
 {
 	LogSource	source = {.run = run};
-	M3LogReplay replay = {.begin = begin_group,.entry = add_entry,.context = &source};
+	M3LogReplay replay = {
+		.begin = begin_group,.entry = add_entry,.voided = warn_voided,.context = &source
+	};
 	M3LogSet   *set;
 	M3Status	status;
 
