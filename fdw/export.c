@@ -4,12 +4,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_authid.h"
-#include "catalog/pg_class.h"
 #include "common/int.h"
 #include "executor/executor.h"
 #include "fmgr.h"
-#include "foreign/fdwapi.h"
-#include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -36,19 +33,9 @@ PG_FUNCTION_INFO_V1(m3db_export);
 static void
 require_select(Oid relid)
 {
-	char	   *name = get_rel_name(relid);
-	AclResult	result;
+	const char *name = m3db_require_table(relid);
+	AclResult	result = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
 
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE ||
-		GetFdwRoutineByRelId(relid)->BeginForeignScan != m3db_BeginForeignScan)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a foreign table of m3db_fdw", name)));
-	result = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FOREIGN_TABLE, name);
 }

@@ -64,6 +64,8 @@ extern M3Database *m3db_database_of_server(Oid server_id);
 extern M3Database *m3db_database_of_table(const M3dbTable *table);
 extern M3Database *m3db_database_of_table_if_ready(const M3dbTable *table);
 extern bool m3db_is_mounted(Oid relid);
+/* Raises an error if it is no foreign table of this wrapper; its name. */
+extern const char *m3db_require_table(Oid relid);
 /* Raises an error for a table of a mount; verb as in "cannot truncate". */
 extern void m3db_refuse_mount(Oid relid, const char *verb);
 

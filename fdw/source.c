@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
+#include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
 #include "utils/lsyscache.h"
 
@@ -59,6 +61,23 @@ bool
 m3db_is_mounted(Oid relid)
 {
 	return m3db_options_name_mount(GetForeignServer(GetForeignTable(relid)->serverid)->options);
+}
+
+const char *
+m3db_require_table(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE ||
+		GetFdwRoutineByRelId(relid)->BeginForeignScan != m3db_BeginForeignScan)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a foreign table of m3db_fdw", name)));
+	return name;
 }
 
 void

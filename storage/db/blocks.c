@@ -119,6 +119,14 @@ m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t number, M3Memory
 	return M3_OK;
 }
 
+const M3BlockShared *
+m3i_block_list_find(const M3BlockList *list, int64_t start_ns)
+{
+	uint32_t	at = lower_bound(list->blocks, (uint32_t) list->count, start_ns);
+
+	return at < list->count && list->blocks[at].start_ns == start_ns ? &list->blocks[at] : NULL;
+}
+
 /* ROOT_BLOCKS held exclusive. */
 static bool
 reserve_locked(M3Database *db, M3NamespaceShared *ns, uint32_t number)

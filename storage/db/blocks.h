@@ -60,6 +60,9 @@ extern bool m3i_blocks_find(M3Database *db, M3NamespaceShared *ns, uint32_t shar
 extern M3Status m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t shard,
 								M3Memory *memory, M3BlockList *list, M3Error *err);
 
+/* The block of a list that starts then, or NULL. */
+extern const M3BlockShared *m3i_block_list_find(const M3BlockList *list, int64_t start_ns);
+
 /* Room for one more block of the shard, so that m3i_blocks_put cannot fail.  M3_FULL.
  * Blocks are put by one process only. */
 extern M3Status m3i_blocks_reserve(M3Database *db, M3NamespaceShared *ns, uint32_t shard,

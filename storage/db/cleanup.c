@@ -318,20 +318,9 @@ list_blocks(void *context, const M3SweepShard *shard, M3Error *err)
 static int64_t
 current_volume(const M3BlockList *list, int64_t start_ns)
 {
-	size_t		low = 0;
-	size_t		high = list->count;
+	const M3BlockShared *block = m3i_block_list_find(list, start_ns);
 
-	while (low < high)
-	{
-		size_t		middle = low + (high - low) / 2;
-
-		if (list->blocks[middle].start_ns < start_ns)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < list->count && list->blocks[low].start_ns == start_ns ?
-		list->blocks[low].volume : -1;
+	return block == NULL ? -1 : block->volume;
 }
 
 /*

@@ -30,27 +30,6 @@ m3i_scan_blocks(M3Scan *scan, uint32_t shard, const M3BlockList **result, M3Erro
 /* How often a mount looks for another volume in place of one that vanished. */
 #define MAX_LOOKS 8
 
-static bool
-find_in_list(const M3BlockList *list, int64_t start_ns, int64_t *volume)
-{
-	size_t		low = 0;
-	size_t		high = list->count;
-
-	while (low < high)
-	{
-		size_t		middle = low + (high - low) / 2;
-
-		if (list->blocks[middle].start_ns < start_ns)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == list->count || list->blocks[low].start_ns != start_ns)
-		return false;
-	*volume = list->blocks[low].volume;
-	return true;
-}
-
 /* The volume that holds a block now; false if the table has none. */
 static bool
 find_volume(const M3Scan *scan, uint32_t shard, int64_t start_ns, M3FilesetKey *key)
@@ -64,17 +43,17 @@ find_volume(const M3Scan *scan, uint32_t shard, int64_t start_ns, M3FilesetKey *
 	/* volumes begin anew with a generation: this one's must not be taken for another's */
 	do
 	{
+		M3BlockShared looked_up;
+		const M3BlockShared *block;
+
 		key->generation = m3i_generation(ns);
 		if (list != NULL && list->version == m3i_blocks_version(ns))
-			found = find_in_list(list, start_ns, &key->volume);
+			block = m3i_block_list_find(list, start_ns);
 		else
-		{
-			M3BlockShared block;
-
-			found = m3i_blocks_find(scan->db, ns, shard, start_ns, &block);
-			if (found)
-				key->volume = block.volume;
-		}
+			block = m3i_blocks_find(scan->db, ns, shard, start_ns, &looked_up) ? &looked_up : NULL;
+		found = block != NULL;
+		if (found)
+			key->volume = block->volume;
 	} while (key->generation != m3i_generation(ns));
 	return found;
 }
