@@ -119,10 +119,16 @@ m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t number, M3Memory
 	return M3_OK;
 }
 
+size_t
+m3i_block_list_lower_bound(const M3BlockList *list, int64_t start_ns)
+{
+	return lower_bound(list->blocks, (uint32_t) list->count, start_ns);
+}
+
 const M3BlockShared *
 m3i_block_list_find(const M3BlockList *list, int64_t start_ns)
 {
-	uint32_t	at = lower_bound(list->blocks, (uint32_t) list->count, start_ns);
+	size_t		at = m3i_block_list_lower_bound(list, start_ns);
 
 	return at < list->count && list->blocks[at].start_ns == start_ns ? &list->blocks[at] : NULL;
 }

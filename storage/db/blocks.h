@@ -60,6 +60,9 @@ extern bool m3i_blocks_find(M3Database *db, M3NamespaceShared *ns, uint32_t shar
 extern M3Status m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t shard,
 								M3Memory *memory, M3BlockList *list, M3Error *err);
 
+/* Number of the first block of a list that starts at or after start_ns. */
+extern size_t m3i_block_list_lower_bound(const M3BlockList *list, int64_t start_ns);
+
 /* The block of a list that starts then, or NULL. */
 extern const M3BlockShared *m3i_block_list_find(const M3BlockList *list, int64_t start_ns);
 

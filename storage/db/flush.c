@@ -251,9 +251,6 @@ run(M3Database *db, const M3FlushOptions *options, M3FlushResult *result, M3Erro
 		jobs->last_cold_flush_ns = f.now_ns;
 	if (f.all_cold_due)
 		jobs->last_full_cold_flush_ns = f.now_ns;
-	__atomic_fetch_add(&jobs->filesets_written, result->filesets, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&jobs->fileset_bytes_written, result->bytes, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&jobs->points_flushed, result->points, __ATOMIC_RELAXED);
 	return status;
 }
 

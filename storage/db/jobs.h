@@ -59,18 +59,12 @@ typedef struct M3RootJobs
 {
 	M3JobProgress progress;
 	M3JobStats	stats[M3_JOB_COUNT];
-	uint64_t	filesets_written;	/* data filesets since the start; atomic, as the rest */
-	uint64_t	fileset_bytes_written;
-	uint64_t	filesets_removed;
-	uint64_t	snapshots_taken;
-	uint64_t	snapshot_bytes_written;
+	uint64_t	filesets_removed;	/* since the start; atomic, as the next two */
 	uint64_t	logs_removed;
-	uint64_t	series_purged;
-	uint64_t	points_flushed;
+	uint64_t	snapshots_taken;
 	int64_t		last_snapshot_ns;	/* when the newest complete one began; 0: none */
 	uint64_t	snapshot_log_index; /* its first log not covered; UINT64_MAX: none */
 	uint64_t	snapshot_lsn;	/* log bytes appended when it began */
-	uint64_t	snapshot_batches;	/* batches committed when it began */
 	int64_t		last_cold_flush_ns;
 	int64_t		last_full_cold_flush_ns;
 	bool		snapshot_wanted;	/* a bootstrap dropped transactions: their groups are to leave

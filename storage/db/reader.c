@@ -177,22 +177,25 @@ add_file_blocks(M3Reader *reader, const FileRange *files, M3Error *err)
 	M3Scan	   *scan = reader->scan;
 	int64_t		first_ns = first_start_ns(scan);
 	const M3BlockList *list = NULL;
+	size_t		first;
+	size_t		end;
+	size_t		in_files;
 	size_t		at = 0;
 
 	if (files->first_ns > files->last_ns)
 		return M3_OK;
 	M3_TRY(m3i_scan_blocks(scan, reader->shared->shard, &list, err));
-	for (size_t i = 0; i < list->count; i++)
-	{
-		int64_t		start_ns = list->blocks[i].start_ns;
-
-		if (start_ns < files->first_ns || start_ns > files->last_ns)
-			continue;
-		if (start_ns >= first_ns && start_ns < scan->end_ns)
-			M3_TRY(add_block(reader, start_ns, &at, err));
-		else
-			scan->stats.blocks_skipped++;
-	}
+	first = m3i_block_list_lower_bound(list, files->first_ns);
+	end = m3i_block_list_lower_bound(list, files->last_ns + 1);
+	in_files = end - first;
+	/* of those that may hold the series, those in the scan's range */
+	if (first_ns > files->first_ns)
+		first = m3i_block_list_lower_bound(list, first_ns);
+	if (scan->end_ns <= files->last_ns)
+		end = m3i_block_list_lower_bound(list, scan->end_ns);
+	scan->stats.blocks_skipped += in_files - (end > first ? end - first : 0);
+	for (size_t i = first; i < end; i++)
+		M3_TRY(add_block(reader, list->blocks[i].start_ns, &at, err));
 	return M3_OK;
 }
 

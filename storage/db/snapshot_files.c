@@ -306,7 +306,6 @@ take(SnapshotRun *run, M3Error *err)
 {
 	M3Database *db = run->db;
 	M3RootJobs *jobs = &db->root->jobs;
-	uint64_t	batches = __atomic_load_n(&db->root->batches_committed, __ATOMIC_RELAXED);
 	int64_t		index;
 
 	M3_TRY(next_metadata_index(db, &index, err));
@@ -322,7 +321,6 @@ take(SnapshotRun *run, M3Error *err)
 	jobs->last_snapshot_ns = run->now_ns;
 	jobs->snapshot_log_index = run->log_index;
 	jobs->snapshot_lsn = run->lsn;
-	jobs->snapshot_batches = batches;
 	jobs->snapshot_wanted = false;
 	db->env->unlock(db->env, M3_LOCK_ENGINE);
 	return M3_OK;
@@ -352,7 +350,6 @@ m3_snapshot_run(M3Database *db, const M3SnapshotOptions *options, M3SnapshotResu
 	m3i_buckets_free(db, &run.refs);
 	m3_fileset_list_free(&run.list);
 	__atomic_fetch_add(&db->root->jobs.snapshots_taken, result->taken, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&db->root->jobs.snapshot_bytes_written, result->bytes, __ATOMIC_RELAXED);
 	m3i_job_end(db, M3_JOB_SNAPSHOT, status, err);
 	return status;
 }

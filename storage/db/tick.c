@@ -144,7 +144,6 @@ m3_tick_run(M3Database *db, M3TickResult *result, M3Error *err)
 	m3i_txn_leave(db);
 	reclaim(db);
 	m3i_cache_tick(db, t.now_ns);
-	__atomic_fetch_add(&db->root->jobs.series_purged, result->purged_series, __ATOMIC_RELAXED);
 	if (status == M3_OK && !did_something(result))
 		m3i_job_drop(db);
 	else
