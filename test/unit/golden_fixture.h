@@ -199,4 +199,34 @@ read_namespace(M3Database *db, const char *ns, Rows *rows)
 	m3_snapshot_release(snapshot);
 }
 
+/* What was read of a damaged directory: never a point that was not there before the damage, and no
+ * fewer than M3 returns. */
+static inline void
+check_damaged(const char *name, const char *golden, const Rows *rows, const Rows *intact,
+			  size_t reports)
+{
+	char		path[M3_FILESET_PATH_SIZE + 32];
+	Rows		of_m3 = {0};
+	size_t		invented = 0;
+
+	snprintf(path, sizeof(path), "%s/expected.csv", golden);
+	(void) read_rows(path, true, &of_m3);
+	for (size_t i = 0; i < rows->count; i++)
+	{
+		const Row  *row = find_row(intact, &rows->rows[i]);
+
+		invented += row == NULL || row->bits != rows->rows[i].bits;
+	}
+	CHECK_INT(invented, 0);
+	/* a series is read to its first error, M3 block by block */
+	if (!CHECK(rows->count >= of_m3.count || read_errors > 0))
+		fprintf(stderr, "    %s: %zu points, M3 has %zu\n", name, rows->count, of_m3.count);
+	CHECK(reports + read_errors > 0 || rows->count == intact->count ||
+		  strstr(name, "_checkpoint") != NULL || strstr(name, "_zero_") != NULL);
+	if (getenv("M3_VERBOSE") != NULL)
+		printf("%-22s %4zu points, M3 %4zu, of %zu; %zu reports, %zu read errors\n", name,
+			   rows->count, of_m3.count, intact->count, reports, read_errors);
+	free(of_m3.rows);
+}
+
 #endif							/* M3_TEST_GOLDEN_FIXTURE_H */
