@@ -330,6 +330,8 @@ collect_shard(FilesetSource *source, M3Error *err)
 		int64_t		start_ns = list.filesets[i].name.block_start_ns;
 		bool		sound;
 
+		if (list.filesets[i].files == 1u << M3_FILESET_STATISTICS)
+			continue;
 		source->name = list.filesets[i].name;
 		status = add_volume(source, &sound, err);
 		while (sound && i > 0 && list.filesets[i - 1].name.block_start_ns == start_ns)

@@ -8,6 +8,7 @@
 #include "storage/base/bytes.h"
 #include "storage/base/hash.h"
 #include "storage/fileset/metadata.h"
+#include "storage/fileset/statistics.h"
 #include "storage/log/format.h"
 #include "tools/registry.h"
 #include "tools/show_private.h"
@@ -199,6 +200,8 @@ show_by_content(Show *show, M3Error *err)
 		return show_fileset_file(show, NULL, M3_FILESET_INDEX, err);
 	if (has_prefix(head, "\x01\x92\x06", 3))
 		return show_fileset_file(show, NULL, M3_FILESET_SUMMARIES, err);
+	if (has_prefix(head, M3_STATISTICS_MAGIC, strlen(M3_STATISTICS_MAGIC)))
+		return show_fileset_file(show, NULL, M3_FILESET_STATISTICS, err);
 	if (has_prefix(head, M3_REGISTRY_TITLE, strlen(M3_REGISTRY_TITLE)))
 		return show_registry(show, err);
 	if (got >= M3_LOG_CHUNK_HEADER_SIZE && m3_log_get_chunk_header(bytes, &size, &checksum))

@@ -1,5 +1,5 @@
 /*
- * The seven files of a fileset.  Each is shown with as little of the others as possible, so
+ * The files of a fileset.  Each is shown with as little of the others as possible, so
  * that a damaged one can be looked at.
  */
 #include <inttypes.h>
@@ -357,6 +357,9 @@ show_fileset_file(Show *show, const M3FilesetName *name, M3FilesetFile file, M3E
 			break;
 		case M3_FILESET_CHECKPOINT:
 			status = show_checkpoint(show, name, slice, err);
+			break;
+		case M3_FILESET_STATISTICS:
+			status = show_statistics(show, name, slice, err);
 			break;
 	}
 	show_unmap(show, &bytes);

@@ -44,6 +44,8 @@ extern void show_readable(Show *show, M3Slice bytes);
 extern void show_tags(Show *show, M3Slice encoded);
 
 extern M3Status show_log(Show *show, M3Error *err);
+extern M3Status show_statistics(Show *show, const M3FilesetName *name, M3Slice bytes,
+								M3Error *err);
 /* name NULL: that of a file recognised by its content, without its fellows. */
 extern M3Status show_fileset_file(Show *show, const M3FilesetName *name, M3FilesetFile file,
 								  M3Error *err);

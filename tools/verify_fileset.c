@@ -263,6 +263,13 @@ check_block(Verify *v, const Block *block, M3Error *err)
 		char		path[M3_FILESET_PATH_SIZE];
 		bool		lower = false;
 
+		if (block->volumes[i].files == 1u << M3_FILESET_STATISTICS)
+		{
+			M3_TRY(m3_fileset_path(path, block->directory, name, M3_FILESET_STATISTICS, err));
+			verify_finding(v, VERIFY_NOTE, path, -1, "nothing: nobody looks for them",
+						   "statistics without a fileset");
+			continue;
+		}
 		v->report->filesets++;
 		memset(&reason, 0, sizeof(reason));
 		status = m3_fileset_read_header(v->env, block->directory, name, &header, &reason);

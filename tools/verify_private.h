@@ -6,11 +6,13 @@
 
 #include "storage/fileset/list.h"
 #include "storage/fileset/metadata.h"
+#include "storage/fileset/statistics.h"
 #include "storage/log/scan.h"
 #include "tools/registry.h"
 #include "tools/text.h"
 #include "tools/verify.h"
 
+#define VERIFY_NOT_BELIEVED "nothing: nobody believes them, points are read instead"
 #define VERIFY_NO_SERIES "nothing: the fileset holds no series"
 
 /* A data fileset without checkpoint that no other fileset of its block stands for: a
@@ -63,6 +65,17 @@ extern M3Status verify_filesets(Verify *v, M3FilesetKind kind, M3Error *err);
 extern M3Status verify_volume(Verify *v, uint32_t shard, const char *directory,
 							  const M3FilesetName *name, const M3FilesetHeader *header,
 							  VerifySeverity severity, M3Error *err);
+
+/* *reader is NULL if there are none, or none that would be believed, which is reported. */
+extern M3Status verify_statistics_open(Verify *v, const char *directory,
+									   const M3FilesetName *name,
+									   const M3FilesetHeader *header,
+									   M3StatisticsReader **reader, M3Error *err);
+/* What is wrong with those of a series in *what, NULL: nothing; its points added to *points.
+ * M3_CORRUPT: these would not be believed. */
+extern M3Status verify_statistics_entry(Verify *v, M3StatisticsReader *reader,
+										const M3FilesetEntry *entry, M3Slice payload,
+										uint64_t *points, const char **what, M3Error *err);
 
 extern M3Status verify_logs(Verify *v, M3Error *err);
 

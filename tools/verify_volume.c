@@ -26,7 +26,13 @@ typedef struct Volume
 	size_t		shown;			/* findings about series */
 	size_t		hidden;			/* beyond the limit */
 	M3FilesetReader *reader;
+	M3StatisticsReader *statistics; /* NULL: there are none to check */
+	uint64_t	counted;		/* points, by readers' rules */
+	bool		is_counted;		/* all of them could be */
 } Volume;
+
+#define WRONG_STATISTICS \
+	"counts and aggregates are wrong until the file is removed; points are whole"
 
 static const char *const consequences[M3_FILESET_DIGESTED_COUNT] = {
 	"the fileset counts as absent",
@@ -196,6 +202,45 @@ check_stream(Volume *volume, M3Slice payload, M3Error *reason)
 }
 
 static M3Status
+check_statistics(Volume *volume, const M3FilesetEntry *entry, M3Slice payload, M3Error *err)
+{
+	const char *what;
+	M3Status	status;
+
+	if (volume->statistics == NULL)
+		return M3_OK;
+	status = verify_statistics_entry(volume->v, volume->statistics, entry, payload,
+									 &volume->counted, &what, err);
+	if (status == M3_CORRUPT)
+	{
+		report_series(volume, VERIFY_NOTE, M3_FILESET_STATISTICS, -1, entry->id,
+					  "its statistics are damaged", VERIFY_NOT_BELIEVED);
+		return M3_OK;
+	}
+	M3_TRY(status);
+	if (what != NULL)
+		report_series(volume, volume->severity, M3_FILESET_STATISTICS, -1, entry->id, what,
+					  consequence_of(volume, WRONG_STATISTICS));
+	return M3_OK;
+}
+
+/* The total, which counts by itself. */
+static void
+check_total(Volume *volume)
+{
+	char		path[M3_FILESET_PATH_SIZE];
+
+	if (volume->statistics == NULL || !volume->is_counted ||
+		m3_statistics_points(volume->statistics) == volume->counted ||
+		m3_fileset_path(path, volume->directory, volume->name, M3_FILESET_STATISTICS,
+						NULL) != M3_OK)
+		return;
+	verify_finding(volume->v, volume->severity, path, -1, consequence_of(volume, WRONG_STATISTICS),
+				   "statistics speak of %" PRIu64 " points, there are %" PRIu64,
+				   m3_statistics_points(volume->statistics), volume->counted);
+}
+
+static M3Status
 check_series(Volume *volume, const M3FilesetEntry *entry, M3Error *err)
 {
 	Verify	   *v = volume->v;
@@ -228,6 +273,7 @@ check_series(Volume *volume, const M3FilesetEntry *entry, M3Error *err)
 	status = m3_fileset_reader_data(volume->reader, entry, &payload, &reason);
 	if (verify_is_damage(status))
 	{
+		volume->is_counted = false;
 		report_series(volume, volume->severity, M3_FILESET_DATA, entry->offset, id,
 					  reason.message,
 					  consequence_of(volume, "its points of this block are lost"));
@@ -243,7 +289,7 @@ check_series(Volume *volume, const M3FilesetEntry *entry, M3Error *err)
 	if (what != NULL)
 		report_series(volume, volume->severity, M3_FILESET_DATA, entry->offset, id, what,
 					  consequence_of(volume, "points are lost or misplaced"));
-	return M3_OK;
+	return check_statistics(volume, entry, payload, err);
 }
 
 static M3Status
@@ -275,6 +321,8 @@ check_entries(Volume *volume, M3Error *err)
 		verify_finding(v, volume->severity, reason.file[0] == '\0' ? path : reason.file,
 					   reason.offset, consequence_of(volume, consequences[M3_FILESET_INDEX]),
 					   "%s", reason.message);
+	if (status == M3_NOT_FOUND)
+		check_total(volume);
 	if (verify_is_damage(status))
 		status = M3_OK;
 done:
@@ -291,7 +339,7 @@ verify_volume(Verify *v, uint32_t shard, const char *directory, const M3FilesetN
 	M3FilesetReaderOptions options = {.header = header};
 	Volume		volume = {
 		.v = v,.header = header,.directory = directory,.name = name,.shard = shard,
-		.severity = severity
+		.severity = severity,.is_counted = true
 	};
 	char		path[M3_FILESET_PATH_SIZE];
 	bool		all_sound = true;
@@ -302,6 +350,7 @@ verify_volume(Verify *v, uint32_t shard, const char *directory, const M3FilesetN
 	M3_TRY(m3_fileset_path(path, directory, name, M3_FILESET_INDEX, err));
 	M3_TRY(m3_fileset_reader_open(v->env, v->memory, directory, name, &options,
 								  &volume.reader, err));
+	M3_GOTO(verify_statistics_open(v, directory, name, header, &volume.statistics, err));
 	M3_GOTO(check_entries(&volume, err));
 	if (volume.hidden > 0)
 		v->finding(v->context, severity, path, -1, "more findings about series are not shown",
@@ -324,6 +373,7 @@ verify_volume(Verify *v, uint32_t shard, const char *directory, const M3FilesetN
 			*err = reason;
 	}
 done:
+	m3_statistics_close(volume.statistics);
 	m3_fileset_reader_close(volume.reader);
 	return status;
 }

@@ -42,17 +42,40 @@ lower_bound(const M3BlockShared *blocks, uint32_t count, int64_t start_ns)
 	return low;
 }
 
+/* How many blocks of a shard start from first_ns to last_ns, and the number of the first one.
+ * ROOT_BLOCKS held. */
+static size_t
+count_between(const M3Database *db, const M3ShardShared *shard, int64_t first_ns, int64_t last_ns,
+			  size_t *first)
+{
+	const M3BlockShared *blocks;
+	uint32_t	end;
+
+	*first = 0;
+	if (shard == NULL || shard->count == 0 || first_ns > last_ns)
+		return 0;
+	blocks = blocks_of(db, shard);
+	*first = lower_bound(blocks, shard->count, first_ns);
+	end = last_ns == INT64_MAX ? shard->count : lower_bound(blocks, shard->count, last_ns + 1);
+	return end - *first;
+}
+
 /* ROOT_BLOCKS held exclusive. */
 static void
 count_block(M3NamespaceShared *ns, const M3BlockShared *block, bool added)
 {
 	uint64_t	size = block->data_size + block->index_size;
 	uint64_t	series = block->series_count;
+	bool		counted = block->points != M3_POINTS_UNKNOWN;
+	uint64_t	points = counted ? block->points : 0;
+	uint64_t	uncounted = counted ? 0 : block->data_size;
 
 	/* unsigned arithmetic: adding the negative is subtracting */
 	__atomic_fetch_add(&ns->file_count, added ? 1 : UINT64_MAX, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&ns->file_size, added ? size : 0 - size, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&ns->file_series, added ? series : 0 - series, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ns->file_points, added ? points : 0 - points, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ns->uncounted_size, added ? uncounted : 0 - uncounted, __ATOMIC_RELAXED);
 }
 
 static void
@@ -84,8 +107,8 @@ m3i_blocks_find(M3Database *db, M3NamespaceShared *ns, uint32_t number, int64_t 
 }
 
 M3Status
-m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t number, M3Memory *memory,
-				M3BlockList *list, M3Error *err)
+m3i_blocks_list_range(M3Database *db, M3NamespaceShared *ns, uint32_t number, int64_t first_ns,
+					  int64_t last_ns, M3Memory *memory, M3BlockList *list, M3Error *err)
 {
 	M3Env	   *env = db->env;
 
@@ -93,17 +116,18 @@ m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t number, M3Memory
 	{
 		const M3ShardShared *shard;
 		M3BlockShared *grown;
+		size_t		first;
 		size_t		count;
 		bool		fits;
 
 		env->lock(env, m3i_lock_blocks(db), M3_LOCK_SHARED);
 		shard = shard_at(db, ns, number);
-		count = shard == NULL ? 0 : shard->count;
+		count = count_between(db, shard, first_ns, last_ns, &first);
 		fits = count <= list->capacity;
 		if (fits)
 		{
 			if (count > 0)
-				memcpy(list->blocks, blocks_of(db, shard), count * sizeof(M3BlockShared));
+				memcpy(list->blocks, blocks_of(db, shard) + first, count * sizeof(M3BlockShared));
 			list->count = count;
 			list->version = m3i_blocks_version(ns);
 		}
@@ -117,6 +141,26 @@ m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t number, M3Memory
 		list->capacity = count + count / 8 + 4;
 	}
 	return M3_OK;
+}
+
+M3Status
+m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t number, M3Memory *memory,
+				M3BlockList *list, M3Error *err)
+{
+	return m3i_blocks_list_range(db, ns, number, INT64_MIN, INT64_MAX, memory, list, err);
+}
+
+size_t
+m3i_blocks_count(M3Database *db, M3NamespaceShared *ns, uint32_t number, int64_t first_ns,
+				 int64_t last_ns)
+{
+	size_t		first;
+	size_t		count;
+
+	db->env->lock(db->env, m3i_lock_blocks(db), M3_LOCK_SHARED);
+	count = count_between(db, shard_at(db, ns, number), first_ns, last_ns, &first);
+	db->env->unlock(db->env, m3i_lock_blocks(db));
+	return count;
 }
 
 size_t
@@ -313,6 +357,8 @@ free_locked(M3Database *db, M3NamespaceShared *ns)
 	__atomic_store_n(&ns->file_count, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&ns->file_size, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&ns->file_series, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&ns->file_points, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&ns->uncounted_size, 0, __ATOMIC_RELAXED);
 	new_version(ns);
 }
 

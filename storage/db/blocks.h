@@ -15,6 +15,8 @@
 
 #include "storage/db/db_private.h"
 
+#define M3_POINTS_UNKNOWN UINT64_MAX
+
 typedef struct M3BlockShared
 {
 	int64_t		start_ns;
@@ -22,6 +24,7 @@ typedef struct M3BlockShared
 	uint64_t	data_size;		/* bytes */
 	uint64_t	index_size;
 	uint64_t	series_count;
+	uint64_t	points;			/* exactly; M3_POINTS_UNKNOWN without statistics */
 } M3BlockShared;
 
 typedef struct M3ShardShared
@@ -31,7 +34,8 @@ typedef struct M3ShardShared
 	uint32_t	capacity;
 } M3ShardShared;
 
-/* A private copy of a shard's blocks.  Zero it first; free with m3_free(blocks). */
+/* A private copy of a shard's blocks, or of those in a range.  Zero it first; free with
+ * m3_free(blocks). */
 typedef struct M3BlockList
 {
 	M3BlockShared *blocks;		/* ascending */
@@ -59,6 +63,15 @@ extern bool m3i_blocks_find(M3Database *db, M3NamespaceShared *ns, uint32_t shar
 /* All blocks of a shard; nothing happens if the list is of the current version. */
 extern M3Status m3i_blocks_list(M3Database *db, M3NamespaceShared *ns, uint32_t shard,
 								M3Memory *memory, M3BlockList *list, M3Error *err);
+
+/* Those that start from first_ns to last_ns; the same range in all calls for a list. */
+extern M3Status m3i_blocks_list_range(M3Database *db, M3NamespaceShared *ns, uint32_t shard,
+									  int64_t first_ns, int64_t last_ns, M3Memory *memory,
+									  M3BlockList *list, M3Error *err);
+
+/* How many blocks of a shard start from first_ns to last_ns. */
+extern size_t m3i_blocks_count(M3Database *db, M3NamespaceShared *ns, uint32_t shard,
+							   int64_t first_ns, int64_t last_ns);
 
 /* Number of the first block of a list that starts at or after start_ns. */
 extern size_t m3i_block_list_lower_bound(const M3BlockList *list, int64_t start_ns);

@@ -14,6 +14,7 @@
 
 #include "storage/base/time.h"
 #include "storage/db/jobs_private.h"
+#include "storage/fileset/statistics.h"
 #include "storage/ident/tags.h"
 
 #ifdef POSTGRES_H
@@ -371,9 +372,10 @@ m3i_bootstrap_file_size(const M3Bootstrap *b, const char *directory, const M3Fil
 	return status;
 }
 
+/* Points are unknown if readers will not find all of them. */
 static M3Status
 read_index(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
-		   const M3FilesetName *name, const M3FilesetHeader *header, const M3BlockShared *block,
+		   const M3FilesetName *name, const M3FilesetHeader *header, M3BlockShared *block,
 		   M3Error *err)
 {
 	M3FilesetReaderOptions options = {.header = header};
@@ -388,6 +390,8 @@ read_index(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
 	M3_GOTO(m3_fileset_scan_open(reader, M3_FILESET_BY_ID, &scan, err));
 	M3_GOTO(walk_index(b, shard, block->start_ns, scan, &data_end, &strangers, err));
 	b->is_short = data_end > block->data_size;
+	if (b->is_short || strangers > 0)
+		block->points = M3_POINTS_UNKNOWN;
 	if (b->is_short && !b->accept_short)
 		status = m3_error(err, M3_CORRUPT, "its data ends at byte %" PRIu64 ", its index speaks of "
 						  "%" PRIu64, block->data_size, data_end);
@@ -400,16 +404,32 @@ done:
 	return status;
 }
 
+/* Points of a volume, as its statistics have them. */
+static uint64_t
+count_points(const M3Bootstrap *b, const char *directory, const M3FilesetListed *listed,
+			 const M3FilesetHeader *header)
+{
+	uint64_t	points;
+
+	if (!m3_fileset_listed_has(listed, M3_FILESET_STATISTICS) ||
+		m3_statistics_read_points(b->db->env, directory, &listed->name, header, &points,
+								  NULL) != M3_OK)
+		return M3_POINTS_UNKNOWN;
+	return points;
+}
+
 /* One volume, whose header passed. */
 static M3Status
 load_volume(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
-			const M3FilesetName *name, const M3FilesetHeader *header, M3Error *err)
+			const M3FilesetListed *listed, const M3FilesetHeader *header, M3Error *err)
 {
+	const M3FilesetName *name = &listed->name;
 	M3Database *db = b->db;
 	M3BlockShared block = {
 		.start_ns = name->block_start_ns,
 		.volume = name->volume,
-		.series_count = (uint64_t) header->info.entry_count
+		.series_count = (uint64_t) header->info.entry_count,
+		.points = count_points(b, directory, listed, header)
 	};
 
 	M3_TRY(m3i_bootstrap_check_block(b, header, err));
@@ -427,8 +447,9 @@ load_volume(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory
 /* Loads a volume if it can be used; damage is reported, and no error. */
 static M3Status
 try_volume(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
-		   const M3FilesetName *name, bool *used, M3Error *err)
+		   const M3FilesetListed *listed, bool *used, M3Error *err)
 {
+	const M3FilesetName *name = &listed->name;
 	M3FilesetHeader header;
 	M3Error		own;
 	M3Status	status;
@@ -439,7 +460,7 @@ try_volume(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
 	if (status == M3_NOT_FOUND)
 		return M3_OK;			/* never finished */
 	if (status == M3_OK)
-		status = load_volume(b, shard, directory, name, &header, &own);
+		status = load_volume(b, shard, directory, listed, &header, &own);
 	*used = status == M3_OK;
 	/* on a mount: gone meanwhile, which its next look at the directory tells */
 	if (status == M3_OK || (status == M3_NOT_FOUND && b->db->read_only))
@@ -463,7 +484,7 @@ static M3Status
 load_block(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory, size_t first,
 		   size_t end, bool *result, M3Error *err)
 {
-	const M3FilesetName *cut = NULL;
+	const M3FilesetListed *cut = NULL;
 	bool		used = false;
 	M3Status	status;
 
@@ -474,9 +495,9 @@ load_block(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
 
 		if (!m3_fileset_listed_has(listed, M3_FILESET_CHECKPOINT))
 			continue;
-		M3_TRY(try_volume(b, shard, directory, &listed->name, &used, err));
+		M3_TRY(try_volume(b, shard, directory, listed, &used, err));
 		if (!used && b->is_short && cut == NULL)
-			cut = &listed->name;
+			cut = listed;
 	}
 	*result = used;
 	if (used || cut == NULL)
@@ -487,8 +508,8 @@ load_block(M3Bootstrap *b, const M3BootstrapShard *shard, const char *directory,
 	*result = used;
 	if (used)
 		m3i_bootstrap_report(b, "volume %" PRId64 " of block %" PRId64 " in \"%s\" is used all the "
-							 "same, for want of a better one", cut->volume, cut->block_start_ns,
-							 directory);
+							 "same, for want of a better one", cut->name.volume,
+							 cut->name.block_start_ns, directory);
 	return status;
 }
 

@@ -71,6 +71,8 @@ typedef struct M3NamespaceShared
 	uint64_t	file_count;		/* blocks with a fileset; ROOT_BLOCKS, atomic */
 	uint64_t	file_size;		/* their bytes of data and index; ROOT_BLOCKS, atomic */
 	uint64_t	file_series;	/* their series, added up; ROOT_BLOCKS, atomic */
+	uint64_t	file_points;	/* their points, where these are known; ROOT_BLOCKS, atomic */
+	uint64_t	uncounted_size; /* data bytes of those where not; ROOT_BLOCKS, atomic */
 	uint64_t	generation;		/* unlike any other's, also before TRUNCATE; ROOT_BLOCKS, atomic */
 	bool		dropped;		/* ROOT_NAMES, exclusive with ROOT_WRITE to change */
 	bool		purge_pending;	/* files from before purge are still there; ROOT_NAMES */

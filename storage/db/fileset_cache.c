@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "storage/base/hash.h"
+#include "storage/db/statistics.h"
 #include "storage/fileset/lookup.h"
+#include "storage/fileset/statistics.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
@@ -26,6 +28,7 @@ typedef struct Entry
 	struct Entry *newer;
 	M3FilesetKey key;
 	M3FilesetReader *reader;
+	M3StatisticsReader *statistics; /* NULL: none that can be believed */
 	size_t		memory;
 } Entry;
 
@@ -118,6 +121,7 @@ drop(M3FilesetCache *cache, Entry *entry)
 	cache->stats.memory -= entry->memory;
 	cache->stats.closed++;
 	m3_fileset_reader_close(entry->reader);
+	m3_statistics_close(entry->statistics);
 	m3_free(cache->memory, entry);
 }
 
@@ -126,6 +130,8 @@ count_memory(M3FilesetCache *cache, Entry *entry)
 {
 	size_t		memory = sizeof(*entry) + m3_fileset_reader_memory(entry->reader);
 
+	if (entry->statistics != NULL)
+		memory += m3_statistics_memory(entry->statistics);
 	cache->stats.memory += memory - entry->memory;
 	entry->memory = memory;
 }
@@ -153,10 +159,13 @@ trim(M3FilesetCache *cache)
 		drop(cache, cache->oldest);
 }
 
+/* All files of a volume, so that its removal meanwhile does no harm. */
 static M3Status
-open_reader(M3FilesetCache *cache, M3Database *db, const M3NamespaceShared *ns,
-			const M3FilesetKey *key, M3FilesetReader **reader, M3Error *err)
+open_files(M3FilesetCache *cache, M3Database *db, const M3NamespaceShared *ns, Entry *entry,
+		   M3Error *err)
 {
+	const M3FilesetKey *key = &entry->key;
+	M3FilesetReader **reader = &entry->reader;
 	M3FilesetReaderOptions options = {.access = M3_FILESET_PREAD,.data_ahead = DATA_AHEAD};
 	M3FilesetName name = {.block_start_ns = key->start_ns,.volume = key->volume};
 	char		directory[M3_FILESET_PATH_SIZE];
@@ -177,8 +186,15 @@ open_reader(M3FilesetCache *cache, M3Database *db, const M3NamespaceShared *ns,
 	/* all at once: if files went one by one, a lookup could not tell what is missing */
 	status = m3_fileset_reader_open_files(*reader, err);
 	if (status != M3_OK)
+	{
 		m3_fileset_reader_close(*reader);
-	return status;
+		return status;
+	}
+	/* whatever keeps them from being read, it can be done without */
+	if (m3_statistics_open(db->env, cache->memory, directory, &name,
+						   m3_fileset_reader_header(*reader), &entry->statistics, NULL) != M3_OK)
+		entry->statistics = NULL;
+	return M3_OK;
 }
 
 /* The entry of a volume, the newest from now on. */
@@ -204,7 +220,7 @@ find_or_open(M3FilesetCache *cache, M3Database *db, const M3NamespaceShared *ns,
 		return m3_error(err, M3_NO_MEMORY, "out of memory");
 	memset(entry, 0, sizeof(*entry));
 	entry->key = *key;
-	status = open_reader(cache, db, ns, key, &entry->reader, err);
+	status = open_files(cache, db, ns, entry, err);
 	if (status != M3_OK)
 	{
 		m3_free(cache->memory, entry);
@@ -262,6 +278,55 @@ m3i_fileset_read(M3Database *db, const M3NamespaceShared *ns, const M3FilesetKey
 	if (err != NULL)
 		*err = failure;
 	return status;
+}
+
+static M3Status
+read_summary(Entry *entry, M3Slice id, M3Summary *summary, M3Error *err)
+{
+	M3FilesetEntry found;
+	M3SeriesStatistics statistics = {.is_known = true};
+	M3Status	status;
+
+	if (entry->statistics == NULL)
+		return M3_NOT_FOUND;
+	status = m3_fileset_lookup(entry->reader, id, false, &found, err);
+	if (status != M3_OK && status != M3_NOT_FOUND)
+		return status;
+	if (status == M3_OK &&
+		m3_statistics_get(entry->statistics, found.ordinal, &statistics, NULL) != M3_OK)
+	{
+		m3_statistics_close(entry->statistics);
+		entry->statistics = NULL;
+		return M3_NOT_FOUND;
+	}
+	m3i_summary_from_statistics(&statistics, summary);
+	return statistics.is_known ? M3_OK : M3_NOT_FOUND;
+}
+
+M3Status
+m3i_fileset_summary(M3Database *db, const M3NamespaceShared *ns, const M3FilesetKey *key,
+					M3Slice id, M3Summary *summary, M3Error *err)
+{
+	M3FilesetCache *cache = cache_of(db);
+	Entry	   *entry = NULL;
+	M3Status	status;
+
+	if (cache == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory");
+	status = find_or_open(cache, db, ns, key, &entry, err);
+	if (status == M3_OK)
+		status = read_summary(entry, id, summary, err);
+	if (status == M3_OK || status == M3_NOT_FOUND)
+	{
+		if (entry != NULL)
+			count_memory(cache, entry);
+		trim(cache);
+		return status;
+	}
+	/* opened anew by who reads it, and reports what is wrong */
+	if (entry != NULL)
+		drop(cache, entry);
+	return status == M3_NO_MEMORY ? status : M3_NOT_FOUND;
 }
 
 void

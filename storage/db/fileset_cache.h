@@ -4,11 +4,13 @@
  * One volume a block, as many blocks and as much memory as the limits allow: what was used
  * longest ago is closed.  An open fileset outlives the removal of its files; one not
  * opened yet that was removed is M3_NOT_FOUND, and its reader looks up the
- * block's volume again.
+ * block's volume again.  Statistics are opened with their fileset, and are as good as absent if
+ * they cannot be.
  */
 #ifndef M3_DB_FILESET_CACHE_H
 #define M3_DB_FILESET_CACHE_H
 
+#include "storage/buffer/summary.h"
 #include "storage/db/db_private.h"
 #include "storage/fileset/reader.h"
 
@@ -34,6 +36,15 @@ typedef struct M3FilesetKey
 extern M3Status m3i_fileset_read(M3Database *db, const M3NamespaceShared *ns,
 								 const M3FilesetKey *key, M3Slice id, M3Slice *payload,
 								 M3Error *err);
+
+/*
+ * What the volume's statistics say of a series' payload, all fields.  Count 0: the series has no
+ * points there.  M3_NOT_FOUND: not known (no statistics, none of this series, or no such volume
+ * any more), so read it.  No other error but M3_NO_MEMORY.
+ */
+extern M3Status m3i_fileset_summary(M3Database *db, const M3NamespaceShared *ns,
+									const M3FilesetKey *key, M3Slice id, M3Summary *summary,
+									M3Error *err);
 
 /* Names a file of a volume in an error that names none. */
 extern void m3i_fileset_name_error(const M3Database *db, const M3NamespaceShared *ns,

@@ -241,11 +241,13 @@ run(M3Database *db, const M3FlushOptions *options, M3FlushResult *result, M3Erro
 	f.all_cold_due = options->reason == M3_FLUSH_DUE &&
 		f.now_ns - jobs->last_full_cold_flush_ns >= COLD_PATIENCE * options->cold_interval_ns;
 	m3i_payload_init(&f.work.payload, db);
+	m3i_decoding_init(&f.work.decoding, db->engine->memory);
 	/* series that are found here are not freed before the end */
 	m3i_txn_enter(db);
 	status = flush_all(&f, err);
 	m3i_txn_leave(db);
 	m3i_payload_free(&f.work.payload);
+	m3i_decoding_free(&f.work.decoding);
 	m3i_buckets_free(db, &f.refs);
 	if (f.cold_due)
 		jobs->last_cold_flush_ns = f.now_ns;

@@ -2,7 +2,7 @@
  * One fileset of a flush: a block of a shard, from buffers to disk.
  *
  *   freeze    the settled streams of each series
- *   write     merged over the volume there is, as the next one
+ *   write     merged over the volume there is, as the next one, with its statistics
  *   publish   the files, then the block table
  *   evict     what was frozen; or thaw it, if anything failed
  */
@@ -40,6 +40,7 @@ typedef struct Group
 	M3FilesetEntry entry;
 	M3FilesetWriter *writer;
 	int64_t		volume;
+	M3FlushStatistics statistics;
 } Group;
 
 static M3Series *
@@ -171,6 +172,16 @@ create_writer(const M3FlushWork *f, Group *g, M3Error *err)
 	}
 }
 
+static void
+begin_statistics(M3FlushWork *f, Group *g)
+{
+	M3FilesetName name = {g->refs[0].start_ns, g->volume, false};
+	M3FilesetName before = {g->before.start_ns, g->before.volume, false};
+
+	m3i_flush_statistics_begin(&g->statistics, f->db, &f->decoding, g->directory, &name,
+							   g->block_size_ns, &before, g->reader);
+}
+
 static M3Status
 next_entry(Group *g, M3Error *err)
 {
@@ -188,7 +199,9 @@ copy_entry(Group *g, M3Error *err)
 	M3Slice		payload;
 
 	M3_TRY(m3_fileset_reader_data(g->reader, &g->entry, &payload, err));
-	return m3_fileset_writer_add(g->writer, g->entry.id, g->entry.tags, &payload, 1, err);
+	M3_TRY(m3_fileset_writer_add(g->writer, g->entry.id, g->entry.tags, &payload, 1, err));
+	m3i_flush_statistics_carry(&g->statistics, payload, &g->entry);
+	return M3_OK;
 }
 
 /* A series of the buffers, which the volume before may have as well. */
@@ -208,6 +221,8 @@ write_series(M3FlushWork *f, Group *g, const M3BucketRef *ref, M3Error *err)
 		(void) under_stripe(f, ref, EXTEND, 0, NULL);
 		M3_TRY(m3_fileset_writer_add(g->writer, m3_series_id(series), m3_series_tags(series),
 									 &bytes, 1, err));
+		m3i_flush_statistics_add(&g->statistics, bytes,
+								 f->payload.has_points ? &f->payload.points : NULL);
 		f->result->series++;
 	}
 	return in_both ? next_entry(g, err) : M3_OK;
@@ -235,7 +250,9 @@ write_group(M3FlushWork *f, Group *g, M3Error *err)
 		else
 			M3_TRY(write_series(f, g, &g->refs[at++], err));
 	}
-	return m3_fileset_writer_finish(g->writer, err);
+	M3_TRY(m3_fileset_writer_finish(g->writer, err));
+	m3i_flush_statistics_finish(&g->statistics, m3_fileset_writer_header(g->writer));
+	return M3_OK;
 }
 
 /* Makes the volume count, on disk and then for readers. */
@@ -248,7 +265,8 @@ publish_group(M3FlushWork *f, Group *g, M3Error *err)
 		.volume = g->volume,
 		.data_size = sizes[M3_FILESET_DATA],
 		.index_size = sizes[M3_FILESET_INDEX],
-		.series_count = m3_fileset_writer_count(g->writer)
+		.series_count = m3_fileset_writer_count(g->writer),
+		.points = g->statistics.is_exact ? g->statistics.points : M3_POINTS_UNKNOWN
 	};
 	M3FilesetName name = {block.start_ns, block.volume, false};
 
@@ -262,6 +280,7 @@ publish_group(M3FlushWork *f, Group *g, M3Error *err)
 	f->result->cold_filesets += g->has_volume;
 	for (int i = 0; i < M3_FILESET_FILE_COUNT; i++)
 		f->result->bytes += sizes[i];
+	f->result->bytes += g->statistics.size;
 	return M3_OK;
 }
 
@@ -277,9 +296,11 @@ run_group(M3FlushWork *f, Group *g, M3Error *err)
 	M3_GOTO(m3i_blocks_reserve(db, g->ns, g->refs[0].shard, err));
 	M3_GOTO(open_before(f, g, err));
 	M3_GOTO(create_writer(f, g, err));
+	begin_statistics(f, g);
 	M3_GOTO(write_group(f, g, err));
 	M3_GOTO(publish_group(f, g, err));
 done:
+	m3i_flush_statistics_end(&g->statistics);
 	m3_fileset_scan_close(g->scan);
 	m3_fileset_reader_close(g->reader);
 	m3_fileset_writer_free(g->writer);

@@ -5,12 +5,14 @@
 #define M3_DB_FLUSH_PRIVATE_H
 
 #include "storage/db/jobs_private.h"
+#include "storage/db/statistics.h"
 
 typedef struct M3FlushWork
 {
 	M3Database *db;
 	M3FlushResult *result;		/* added to */
 	M3Payload	payload;
+	M3Decoding	decoding;
 } M3FlushWork;
 
 /*

@@ -69,6 +69,7 @@ typedef struct M3Payload
 	M3Database *db;
 	M3Copy		copy;
 	M3Points	points;
+	bool		has_points;		/* points are those of the last payload */
 	uint8_t    *encoded;
 	size_t		encoded_capacity;
 } M3Payload;

@@ -2,198 +2,97 @@
 
 #include <string.h>
 
-#include "storage/base/hash.h"
 #include "storage/ident/tags.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
 #endif
 
-#define TEXT_SIZE 16384u
-#define YIELD_EVERY 1024u
+/* --- nodes -------------------------------------------------------------- */
 
-/* Where copies of values lie. */
-typedef struct M3VerdictText
+static M3Status
+add_parts(M3Matching *matching, size_t number, M3Error *err)
 {
-	struct M3VerdictText *next;
-	size_t		used;
-	size_t		size;
-	uint8_t		bytes[];
-} M3VerdictText;
+	const M3Matcher *matcher = matching->nodes[number].matcher;
+	unsigned	depth = matching->nodes[number].depth + 1;
+	size_t		count = matching->node_count + matcher->part_count;
+	M3MatchNode *nodes;
+
+	if (matcher->part_count == 0)
+		return M3_OK;
+	if (depth > M3_MATCH_MAX_DEPTH)
+		return m3_error(err, M3_INVALID, "conditions are nested more than %d deep",
+						M3_MATCH_MAX_DEPTH);
+	nodes = m3_resize(matching->memory, matching->nodes, count * sizeof(*nodes));
+	if (nodes == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory");
+	memset(nodes + matching->node_count, 0, matcher->part_count * sizeof(*nodes));
+	nodes[number].first_part = matching->node_count;
+	for (size_t i = 0; i < matcher->part_count; i++)
+	{
+		nodes[matching->node_count + i].matcher = &matcher->parts[i];
+		nodes[matching->node_count + i].depth = depth;
+	}
+	matching->nodes = nodes;
+	matching->node_count = count;
+	return M3_OK;
+}
+
+/* Parts lie behind what they are parts of. */
+static void
+find_those_that_ask(M3Matching *matching)
+{
+	for (size_t i = matching->node_count; i-- > 0;)
+	{
+		M3MatchNode *node = &matching->nodes[i];
+		const M3Matcher *matcher = node->matcher;
+
+		node->asks = matcher->kind == M3_MATCH_FILTER || matcher->kind == M3_MATCH_NOT_FILTER;
+		for (size_t part = 0; m3i_is_tree(matcher) && part < matcher->part_count; part++)
+			node->asks |= matching->nodes[node->first_part + part].asks;
+	}
+}
 
 M3Status
 m3i_matching_init(M3Matching *matching, const M3Matcher *matchers, size_t count,
 				  M3Memory *memory, M3Error *err)
 {
+	M3Status	status = M3_OK;
+
 	memset(matching, 0, sizeof(*matching));
 	matching->memory = memory;
-	matching->matchers = matchers;
-	matching->count = count;
-	if (count == 0)
-		return M3_OK;
-	matching->verdicts = m3_alloc(memory, count * sizeof(*matching->verdicts));
-	matching->settled = m3_alloc(memory, count * sizeof(*matching->settled));
-	if (matching->verdicts != NULL)
-		memset(matching->verdicts, 0, count * sizeof(*matching->verdicts));
-	if (matching->settled != NULL)
-		memset(matching->settled, 0, count * sizeof(*matching->settled));
-	if (matching->verdicts == NULL || matching->settled == NULL)
-	{
-		m3i_matching_free(matching);
+	matching->all.kind = M3_MATCH_ALL;
+	matching->all.parts = matchers;
+	matching->all.part_count = count;
+	matching->nodes = m3_alloc(memory, sizeof(*matching->nodes));
+	if (matching->nodes == NULL)
 		return m3_error(err, M3_NO_MEMORY, "out of memory");
+	memset(matching->nodes, 0, sizeof(*matching->nodes));
+	matching->nodes[0].matcher = &matching->all;
+	matching->node_count = 1;
+	for (size_t i = 0; i < matching->node_count && status == M3_OK; i++)
+	{
+		if (m3i_is_tree(matching->nodes[i].matcher))
+			status = add_parts(matching, i, err);
 	}
-	return M3_OK;
+	if (status != M3_OK)
+		m3i_matching_free(matching);
+	else
+		find_those_that_ask(matching);
+	return status;
 }
 
 void
 m3i_matching_free(M3Matching *matching)
 {
-	for (size_t i = 0; matching->verdicts != NULL && i < matching->count; i++)
-	{
-		M3Verdicts *verdicts = &matching->verdicts[i];
-
-		m3_free(matching->memory, verdicts->list);
-		m3_free(matching->memory, verdicts->slots);
-		while (verdicts->texts != NULL)
-		{
-			M3VerdictText *text = verdicts->texts;
-
-			verdicts->texts = text->next;
-			m3_free(matching->memory, text);
-		}
-	}
-	m3_free(matching->memory, matching->verdicts);
-	m3_free(matching->memory, matching->settled);
-	matching->verdicts = NULL;
-	matching->settled = NULL;
+	for (size_t i = 0; i < matching->node_count; i++)
+		m3i_verdicts_free(&matching->nodes[i].verdicts, matching->memory);
+	m3_free(matching->memory, matching->nodes);
+	matching->nodes = NULL;
+	matching->node_count = 0;
 }
 
-/* --- what filters said -------------------------------------------------- */
-
-/* The slot of a value, or the free one where it belongs; there is one. */
-static uint32_t *
-find_slot(const M3Verdicts *verdicts, M3Slice value, uint32_t hash)
-{
-	uint32_t	mask = verdicts->slot_count - 1;
-
-	for (uint32_t at = hash & mask;; at = (at + 1) & mask)
-	{
-		uint32_t   *slot = &verdicts->slots[at];
-
-		if (*slot == 0 || (verdicts->list[*slot - 1].hash == hash &&
-						   m3_slice_equal(verdicts->list[*slot - 1].value, value)))
-			return slot;
-	}
-}
-
-static bool
-grow(M3Verdicts *verdicts, M3Memory *memory)
-{
-	uint32_t	capacity = verdicts->capacity == 0 ? 64 : verdicts->capacity * 2;
-	M3Verdict  *list;
-	uint32_t   *slots;
-
-	if (capacity > UINT32_MAX / 4)
-		return false;
-	list = m3_resize(memory, verdicts->list, capacity * sizeof(*list));
-	if (list == NULL)
-		return false;
-	verdicts->list = list;
-	slots = m3_alloc(memory, capacity * 2 * sizeof(*slots));
-	if (slots == NULL)
-		return false;
-	memset(slots, 0, capacity * 2 * sizeof(*slots));
-	m3_free(memory, verdicts->slots);
-	verdicts->slots = slots;
-	verdicts->slot_count = capacity * 2;
-	verdicts->capacity = capacity;
-	for (uint32_t i = 0; i < verdicts->count; i++)
-		*find_slot(verdicts, list[i].value, list[i].hash) = i + 1;
-	return true;
-}
-
-static const uint8_t *
-copy_text(M3Verdicts *verdicts, M3Memory *memory, M3Slice value)
-{
-	M3VerdictText *text = verdicts->texts;
-	uint8_t    *copy;
-
-	if (text == NULL || text->size - text->used < value.size)
-	{
-		size_t		size = value.size > TEXT_SIZE ? value.size : TEXT_SIZE;
-
-		text = m3_alloc(memory, sizeof(*text) + size);
-		if (text == NULL)
-			return NULL;
-		text->next = verdicts->texts;
-		text->used = 0;
-		text->size = size;
-		verdicts->texts = text;
-	}
-	copy = text->bytes + text->used;
-	if (value.size > 0)
-		memcpy(copy, value.data, value.size);
-	text->used += value.size;
-	return copy;
-}
-
-M3Verdict *
-m3i_verdict(M3Matching *matching, size_t matcher, M3Slice value)
-{
-	M3Verdicts *verdicts = &matching->verdicts[matcher];
-	uint32_t	hash = (uint32_t) m3_xxh64(value.data, value.size);
-	M3Verdict  *verdict;
-	uint32_t   *slot;
-
-	if (verdicts->count == verdicts->capacity && !grow(verdicts, matching->memory))
-		return NULL;
-	slot = find_slot(verdicts, value, hash);
-	if (*slot != 0)
-		return &verdicts->list[*slot - 1];
-	verdict = &verdicts->list[verdicts->count];
-	verdict->value = m3_slice(copy_text(verdicts, matching->memory, value), value.size);
-	if (verdict->value.data == NULL)
-		return NULL;
-	verdict->hash = hash;
-	verdict->is_known = false;
-	verdict->is_accepted = false;
-	*slot = ++verdicts->count;
-	return verdict;
-}
-
-void
-m3i_verdicts_ask(M3Matching *matching, size_t matcher, M3Env *env)
-{
-	M3Verdicts *verdicts = &matching->verdicts[matcher];
-	const M3Matcher *filter = &matching->matchers[matcher];
-
-	for (uint32_t i = 0; i < verdicts->count; i++)
-	{
-		M3Verdict  *verdict = &verdicts->list[i];
-
-		if (i % YIELD_EVERY == YIELD_EVERY - 1)
-			env->yield(env);
-		if (!verdict->is_known)
-			verdict->is_accepted = filter->accepts(filter->context, verdict->value);
-		verdict->is_known = true;
-	}
-}
-
-static bool
-is_accepted(M3Matching *matching, size_t matcher, M3Slice value)
-{
-	const M3Matcher *filter = &matching->matchers[matcher];
-	M3Verdict  *verdict = m3i_verdict(matching, matcher, value);
-
-	if (verdict == NULL)
-		return filter->accepts(filter->context, value);
-	if (!verdict->is_known)
-		verdict->is_accepted = filter->accepts(filter->context, verdict->value);
-	verdict->is_known = true;
-	return verdict->is_accepted;
-}
-
-/* --- matchers ----------------------------------------------------------- */
+/* --- leaves ------------------------------------------------------------- */
 
 static bool
 is_one_of(const M3Matcher *matcher, M3Slice value)
@@ -239,65 +138,102 @@ m3i_matches_value(const M3Matcher *matcher, M3Slice value)
 		case M3_MATCH_ID:
 		case M3_MATCH_FILTER:
 		case M3_MATCH_NOT_FILTER:
+		case M3_MATCH_ALL:
+		case M3_MATCH_EITHER:
 			break;
 	}
 	return false;
 }
 
+/* Whether a matcher without parts holds; matching is NULL to ask its filter afresh. */
 static bool
-matches_one(M3Matching *matching, size_t number, M3Slice id, M3Slice tags)
+leaf_matches(M3Matching *matching, size_t number, const M3Matcher *matcher, M3Slice id,
+			 M3Slice tags)
 {
-	const M3Matcher *matcher = &matching->matchers[number];
 	M3Slice		value;
+	bool		accepted;
 
 	if (matcher->kind == M3_MATCH_ID)
 		return is_one_of(matcher, id);
 	if (!m3_tags_find(tags, matcher->name, &value))
 		return matcher->kind == M3_MATCH_ABSENT;
-	if (matcher->kind == M3_MATCH_FILTER)
-		return is_accepted(matching, number, value);
-	if (matcher->kind == M3_MATCH_NOT_FILTER)
-		return !is_accepted(matching, number, value);
-	return m3i_matches_value(matcher, value);
+	if (matcher->kind != M3_MATCH_FILTER && matcher->kind != M3_MATCH_NOT_FILTER)
+		return m3i_matches_value(matcher, value);
+	accepted = matching != NULL ? m3i_is_accepted(matching, number, value) :
+		matcher->accepts(matcher->context, value);
+	return accepted == (matcher->kind == M3_MATCH_FILTER);
 }
 
-/* Filters last: they cost most. */
+/* --- trees -------------------------------------------------------------- */
+
+/* As deep as nodes are nested.  Filters last: they cost most. */
 static bool
-matches(M3Matching *matching, M3Slice id, M3Slice tags, bool only_rest)
+node_matches(M3Matching *matching, size_t number, M3Slice id, M3Slice tags, bool only_rest)
 {
+	const M3MatchNode *node = &matching->nodes[number];
+	bool		decisive = node->matcher->kind == M3_MATCH_EITHER;
+
+	if (!m3i_is_tree(node->matcher))
+		return leaf_matches(matching, number, node->matcher, id, tags);
 	for (int pass = 0; pass < 2; pass++)
 	{
-		for (size_t i = 0; i < matching->count; i++)
+		for (size_t i = 0; i < node->matcher->part_count; i++)
 		{
-			M3MatchKind kind = matching->matchers[i].kind;
-			bool		is_filter = kind == M3_MATCH_FILTER || kind == M3_MATCH_NOT_FILTER;
+			const M3MatchNode *part = &matching->nodes[node->first_part + i];
 
-			if (is_filter == (pass == 1) && !(only_rest && matching->settled[i]) &&
-				!matches_one(matching, i, id, tags))
-				return false;
+			if (part->asks == (pass == 1) && !(only_rest && part->settled) &&
+				node_matches(matching, node->first_part + i, id, tags, false) == decisive)
+				return decisive;
 		}
 	}
-	return true;
+	return !decisive;
 }
 
 bool
 m3i_matches(M3Matching *matching, M3Slice id, M3Slice tags)
 {
-	return matches(matching, id, tags, false);
+	return node_matches(matching, 0, id, tags, false);
 }
 
 bool
 m3i_matches_rest(M3Matching *matching, M3Slice id, M3Slice tags)
 {
-	return matches(matching, id, tags, true);
+	return node_matches(matching, 0, id, tags, true);
 }
 
 bool
 m3i_is_settled(const M3Matching *matching)
 {
-	for (size_t i = 0; i < matching->count; i++)
+	for (size_t i = 0; i < matching->all.part_count; i++)
 	{
-		if (!matching->settled[i])
+		if (!matching->nodes[1 + i].settled)
+			return false;
+	}
+	return true;
+}
+
+/* As deep as matchers are nested. */
+static bool
+holds(const M3Matcher *matcher, M3Slice id, M3Slice tags)
+{
+	bool		decisive = matcher->kind == M3_MATCH_EITHER;
+
+	if (!m3i_is_tree(matcher))
+		return leaf_matches(NULL, 0, matcher, id, tags);
+	for (size_t i = 0; i < matcher->part_count; i++)
+	{
+		if (holds(&matcher->parts[i], id, tags) == decisive)
+			return decisive;
+	}
+	return !decisive;
+}
+
+bool
+m3_matchers_hold(const M3Matcher *matchers, size_t matcher_count, M3Slice id, M3Slice tags)
+{
+	for (size_t i = 0; i < matcher_count; i++)
+	{
+		if (!holds(&matchers[i], id, tags))
 			return false;
 	}
 	return true;

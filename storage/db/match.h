@@ -2,8 +2,10 @@
  * Whether a series matches, and which series might: what scan.c asks of matchers and of the
  * index.  For storage/db only.
  *
- *   match.c       matchers against a series' own tags, and what filters said of values
- *   candidates.c  the series that the index names for them
+ *   match.c            matchers against a series' own tags
+ *   verdicts.c         what filters said of values
+ *   candidates.c       how the index can name series for matchers, and what is cheapest
+ *   candidates_list.c  the series it names
  */
 #ifndef M3_DB_MATCH_H
 #define M3_DB_MATCH_H
@@ -33,32 +35,54 @@ typedef struct M3Verdicts
 	bool		is_complete;	/* all values that the index had were asked about */
 } M3Verdicts;
 
+/* A matcher, or a part of one. */
+typedef struct M3MatchNode
+{
+	const M3Matcher *matcher;
+	size_t		first_part;		/* its parts are nodes one after the other, behind it */
+	unsigned	depth;
+	bool		asks;			/* is a filter, or has one among its parts */
+	bool		settled;		/* holds for all candidates; of node 0's parts only */
+	M3Verdicts	verdicts;		/* of filters */
+} M3MatchNode;
+
 /* Zero it first. */
 typedef struct M3Matching
 {
 	M3Memory   *memory;
-	const M3Matcher *matchers;	/* the caller's */
-	size_t		count;
-	M3Verdicts *verdicts;		/* by matcher, of filters */
-	bool	   *settled;		/* by matcher: holds for all series in question */
+	M3Matcher	all;			/* node 0, whose parts are the caller's matchers */
+	M3MatchNode *nodes;
+	size_t		node_count;
 } M3Matching;
 
+/* The matchers, and what they point to, stay the caller's.  M3_INVALID if they are nested too
+ * deeply. */
 extern M3Status m3i_matching_init(M3Matching *matching, const M3Matcher *matchers, size_t count,
 								  M3Memory *memory, M3Error *err);
 extern void m3i_matching_free(M3Matching *matching);
 
-/* Whether a series matches; the second leaves out what is settled.  They may call filters. */
+static inline bool
+m3i_is_tree(const M3Matcher *matcher)
+{
+	return matcher->kind == M3_MATCH_ALL || matcher->kind == M3_MATCH_EITHER;
+}
+
+/* Whether a series matches; the second, of a candidate, leaves out what is settled.  They may
+ * call filters. */
 extern bool m3i_matches(M3Matching *matching, M3Slice id, M3Slice tags);
 extern bool m3i_matches_rest(M3Matching *matching, M3Slice id, M3Slice tags);
 /* Whether there is no rest. */
 extern bool m3i_is_settled(const M3Matching *matching);
-/* Of one that is no filter and no ID: whether a tag of that value matches. */
+/* Of one that is no filter, no ID and has no parts: whether a tag of that value matches. */
 extern bool m3i_matches_value(const M3Matcher *matcher, M3Slice value);
 
 /* Notes a value (copied) to be asked about, unless it is there; NULL if memory is exhausted. */
-extern M3Verdict *m3i_verdict(M3Matching *matching, size_t matcher, M3Slice value);
+extern M3Verdict *m3i_verdict(M3Matching *matching, size_t node, M3Slice value);
+extern void m3i_verdicts_free(M3Verdicts *verdicts, M3Memory *memory);
+/* What the filter says of a value, now or before. */
+extern bool m3i_is_accepted(M3Matching *matching, size_t node, M3Slice value);
 /* Asks about all values noted.  Calls env->yield and the filter. */
-extern void m3i_verdicts_ask(M3Matching *matching, size_t matcher, M3Env *env);
+extern void m3i_verdicts_ask(M3Matching *matching, size_t node, M3Env *env);
 
 /* Series among which all that match are. */
 typedef struct M3Candidates

@@ -222,7 +222,8 @@ m3i_mount_look_again(M3Database *db, M3NamespaceShared *ns, uint32_t shard, int6
 {
 	M3Memory   *memory = db->engine->memory;
 	char		directory[M3_FILESET_PATH_SIZE];
-	M3BlockShared block = {.start_ns = start_ns};
+	/* without a look at its index: there may be series in it that are not known yet */
+	M3BlockShared block = {.start_ns = start_ns,.points = M3_POINTS_UNKNOWN};
 	M3FilesetHeader header;
 	M3FilesetName name;
 	M3FilesetList list;

@@ -189,7 +189,7 @@ show_if_damaged(const OrphanWalk *walk, const char *directory, const M3FilesetLi
 	M3_TRY(m3_fileset_path(path, directory, &listed->name, M3_FILESET_CHECKPOINT, err));
 	info.path = below_root(walk->db, path);
 	info.reason = damage.message;
-	for (int i = 0; i < M3_FILESET_FILE_COUNT; i++)
+	for (int i = 0; i < M3_FILESET_ALL_COUNT; i++)
 		info.files += m3_fileset_listed_has(listed, (M3FilesetFile) i);
 	info.bytes = m3i_fileset_bytes(walk->db, directory, listed);
 	return walk->fn(walk->context, &info);

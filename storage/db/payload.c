@@ -56,6 +56,7 @@ m3i_payload_make(M3Payload *payload, const M3BucketRef *ref, bool frozen, M3Sees
 {
 	size_t		size;
 
+	payload->has_points = false;
 	M3_TRY(take(payload, ref, frozen, sees, context, err));
 	if (payload->copy.stream_count == 0)
 	{
@@ -71,5 +72,6 @@ m3i_payload_make(M3Payload *payload, const M3BucketRef *ref, bool frozen, M3Sees
 	M3_TRY(m3_points_encode(&payload->points, ref->start_ns, payload->db->engine->memory,
 							&payload->encoded, &payload->encoded_capacity, &size, err));
 	*bytes = m3_slice(payload->encoded, size);
+	payload->has_points = true;
 	return M3_OK;
 }

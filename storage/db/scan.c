@@ -311,6 +311,8 @@ m3_scan_open(M3Database *db, M3Slice namespace_name, const M3ScanOptions *option
 	scan->snapshot = options->snapshot;
 	scan->with_units = options->with_units;
 	scan->with_annotations = options->with_annotations;
+	scan->without_statistics = options->without_statistics;
+	scan->has_matchers = options->matcher_count > 0;
 	status = m3i_matching_init(&scan->matching, options->matchers, options->matcher_count, memory,
 							   err);
 	if (status == M3_OK && scan->start_ns < scan->end_ns)
@@ -364,6 +366,22 @@ m3_scan_series(const M3Scan *scan, size_t index, M3Slice *id, M3Slice *tags)
 		*id = m3i_txn_series_id(series);
 		*tags = m3i_txn_series_tags(series);
 	}
+}
+
+uint32_t
+m3_scan_series_hash(const M3Scan *scan, size_t index)
+{
+	const M3ScanSeries *entry = &scan->series[index];
+
+	if (entry->ref != 0)
+	{
+		const M3Series *series = m3_arena_at(scan->db->arena, entry->ref);
+
+		return (uint32_t) (((uint64_t) shard_of(scan, entry) << 32 | series->hash) /
+						   scan->shard_count);
+	}
+	return m3_series_hash(scan->namespace_ref,
+						  m3i_txn_series_id(&scan->own.txn->series[entry->own->number]));
 }
 
 void

@@ -24,7 +24,7 @@
 
 /* --- everything --------------------------------------------------------- */
 
-/* Points in size bytes of filesets, which nobody counts; buffers tell how well they compress. */
+/* Points in size bytes of filesets without statistics; buffers tell how well they compress. */
 static uint64_t
 guess_points(uint64_t size, uint64_t buffer_size, uint64_t buffer_points)
 {
@@ -45,7 +45,9 @@ estimate_all(M3Database *db, const M3NamespaceShared *ns, M3Estimate *estimate)
 	db->env->lock(db->env, m3i_lock_names(db), M3_LOCK_SHARED);
 	estimate->series = ns->series_count - ns->series_holes;
 	db->env->unlock(db->env, m3i_lock_names(db));
-	estimate->points = points + guess_points(file_size, buffer_size, points);
+	estimate->summarized_points = __atomic_load_n(&ns->file_points, __ATOMIC_RELAXED);
+	estimate->points = points + estimate->summarized_points +
+		guess_points(__atomic_load_n(&ns->uncounted_size, __ATOMIC_RELAXED), buffer_size, points);
 	estimate->bytes = buffer_size + file_size;
 	/* of all points there ever were, so of those in files too */
 	estimate->first_block_ns = __atomic_load_n(&ns->first_block_ns, __ATOMIC_RELAXED);
@@ -78,13 +80,16 @@ typedef struct Estimator
 	Sample		sample;
 } Estimator;
 
-/* Series that have one of the values. */
+/* Series that have one of the values; of values not known, as many as others have. */
 static double
 count_any_of(const Estimator *e, const M3Matcher *matcher, M3Ref name, double present)
 {
 	double		count = 0;
 
-	for (size_t i = 0; i < matcher->value_count; i++)
+	if (matcher->values == NULL)
+		count = present * (double) matcher->value_count /
+			m3_index_value_count(e->db->arena, name);
+	for (size_t i = 0; matcher->values != NULL && i < matcher->value_count; i++)
 	{
 		M3Ref		term = m3_index_term(e->db->arena, name, matcher->values[i]);
 
@@ -116,6 +121,8 @@ count_prefixed(const Estimator *e, const M3Matcher *matcher, M3Ref name, double 
 	M3Ref		term;
 	uint32_t	left = SAMPLED_TERMS;
 
+	if (matcher->values == NULL)
+		return DEFAULT_SHARE * present;
 	prefix.kind = M3_MATCH_PREFIX;
 	m3_index_terms(e->db->arena, name, &cursor);
 	while ((term = m3_index_next_term(&cursor)) != 0)
@@ -198,12 +205,14 @@ count_matching(const Estimator *e, const M3Matcher *matcher, M3Ref name, double 
 		case M3_MATCH_ID:
 		case M3_MATCH_FILTER:
 		case M3_MATCH_NOT_FILTER:
+		case M3_MATCH_ALL:
+		case M3_MATCH_EITHER:
 			break;
 	}
 	return present;
 }
 
-/* Series that match, if this were the only matcher. */
+/* Series that a matcher without parts leaves, if it is the only one. */
 static double
 count_series(Estimator *e, const M3Matcher *matcher)
 {
@@ -216,7 +225,9 @@ count_series(Estimator *e, const M3Matcher *matcher)
 	M3Ref		name;
 
 	if (matcher->kind == M3_MATCH_ID)
-		return (double) matcher->value_count < e->total ? (double) matcher->value_count : e->total;
+		return (double) matcher->value_count;
+	if (is_filter && matcher->accepts == NULL && matcher->name.size == 0)
+		return (matcher->kind == M3_MATCH_FILTER ? DEFAULT_SHARE : 1 - DEFAULT_SHARE) * e->total;
 	env->lock(env, m3i_lock_names(e->db), M3_LOCK_SHARED);
 	name = m3_index_name(e->db->arena, &e->ns->index, matcher->name);
 	if (name != 0)
@@ -235,6 +246,29 @@ count_series(Estimator *e, const M3Matcher *matcher)
 	count = matcher->accepts == NULL ? DEFAULT_SHARE * present :
 		count_accepted(e, matcher, is_whole, present);
 	return matcher->kind == M3_MATCH_FILTER ? count : present - count;
+}
+
+/* The part of all series, 0 to 1.  As deep as matchers are nested. */
+static double
+share_of(Estimator *e, const M3Matcher *matcher)
+{
+	bool		is_either = matcher->kind == M3_MATCH_EITHER;
+	double		share = 1;
+
+	if (!m3i_is_tree(matcher))
+	{
+		share = count_series(e, matcher) / e->total;
+		/* series come and go meanwhile */
+		return share < 0 ? 0 : share > 1 ? 1 : share;
+	}
+	/* of EITHER: those that fulfil none */
+	for (size_t i = 0; i < matcher->part_count && share > 0; i++)
+	{
+		double		part = share_of(e, &matcher->parts[i]);
+
+		share *= is_either ? 1 - part : part;
+	}
+	return is_either ? 1 - share : share;
 }
 
 M3Status
@@ -256,21 +290,17 @@ m3_scan_estimate_matching(M3Database *db, M3Slice namespace_name, const M3Matche
 	estimate_all(db, e.ns, estimate);
 	e.total = (double) estimate->series;
 	for (size_t i = 0; i < matcher_count && e.total > 0 && share > 0; i++)
-	{
-		double		count = count_series(&e, &matchers[i]);
-
-		/* series come and go meanwhile */
-		if (count < e.total)
-			share *= count > 0 ? count / e.total : 0;
-	}
+		share *= share_of(&e, &matchers[i]);
 	if (share < 1)
 	{
 		uint64_t	series = (uint64_t) (share * e.total + 0.5);
 
 		if (series == 0 && share > 0)
 			series = 1;
-		estimate->points = (uint64_t) ((double) estimate->points * (double) series / e.total);
-		estimate->bytes = (uint64_t) ((double) estimate->bytes * (double) series / e.total);
+		share = (double) series / e.total;
+		estimate->points = (uint64_t) ((double) estimate->points * share);
+		estimate->summarized_points = (uint64_t) ((double) estimate->summarized_points * share);
+		estimate->bytes = (uint64_t) ((double) estimate->bytes * share);
 		estimate->series = series;
 	}
 	return M3_OK;

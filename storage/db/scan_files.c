@@ -1,5 +1,6 @@
 /*
- * What a scan takes from filesets: which blocks there are, and a series' payload in one.
+ * What a scan takes from filesets: which blocks there are, a series' payload in one, and what
+ * statistics say of that.
  */
 #include <string.h>
 
@@ -23,8 +24,9 @@ m3i_scan_blocks(M3Scan *scan, uint32_t shard, const M3BlockList **result, M3Erro
 		memset(scan->block_lists, 0, size);
 	}
 	*result = &scan->block_lists[shard];
-	return m3i_blocks_list(scan->db, m3i_scan_namespace(scan), shard, scan->memory,
-						   &scan->block_lists[shard], err);
+	return m3i_blocks_list_range(scan->db, m3i_scan_namespace(scan), shard,
+								 m3i_scan_first_block(scan, scan->start_ns), scan->end_ns - 1,
+								 scan->memory, &scan->block_lists[shard], err);
 }
 
 /* How often a mount looks for another volume in place of one that vanished. */
@@ -138,4 +140,18 @@ m3i_scan_read_file(M3Scan *scan, M3Ref series, int64_t start_ns, M3FileBlock *fi
 		last = file->key;
 	}
 	return M3_OK;
+}
+
+M3Status
+m3i_scan_summarize_file(M3Scan *scan, M3Ref series, int64_t start_ns, M3Summary *summary,
+						M3Error *err)
+{
+	const M3Series *shared = m3_arena_at(scan->db->arena, series);
+	M3FilesetKey key;
+
+	summary->count = 0;
+	if (!find_volume(scan, shared->shard, start_ns, &key))
+		return M3_OK;
+	return m3i_fileset_summary(scan->db, m3i_scan_namespace(scan), &key, m3_series_id(shared),
+							   summary, err);
 }

@@ -10,13 +10,23 @@
 
 struct M3Snapshot
 {
-	M3Database *db;
+	M3Database *db;				/* NULL: borrowed, held by another process */
+	M3Memory   *memory;
 	M3Snapshot *next;			/* of the snapshots this process holds */
 	uint64_t	next_sequence;	/* this and later ones are not seen */
 	uint64_t	floor;			/* all below is seen */
 	size_t		hidden_count;	/* of earlier ones, those not published */
 	uint64_t	hidden[];
 };
+
+/* A lent snapshot, before its hidden numbers. */
+typedef struct LentSnapshot
+{
+	uint64_t	root_id;
+	uint64_t	next_sequence;
+	uint64_t	floor;
+	uint64_t	hidden_count;
+} LentSnapshot;
 
 /* The smallest sequence any snapshot held here may hide; 0 if none is held. */
 static uint64_t
@@ -46,6 +56,7 @@ m3_snapshot_take(M3Database *db, M3Snapshot **result, M3Error *err)
 		return m3_error(err, M3_NO_MEMORY, "out of memory");
 	memset(snapshot, 0, sizeof(*snapshot));
 	snapshot->db = db;
+	snapshot->memory = db->engine->memory;
 
 	env->lock(env, m3i_lock_sequence(db), M3_LOCK_SHARED);
 	snapshot->next_sequence = db->root->next_sequence;
@@ -80,11 +91,62 @@ m3_snapshot_release(M3Snapshot *snapshot)
 	if (snapshot == NULL)
 		return;
 	db = snapshot->db;
-	for (link = &db->snapshots; *link != snapshot; link = &(*link)->next)
-		;
-	*link = snapshot->next;
-	__atomic_store_n(&m3i_slot(db)->snapshot_floor, held_floor(db), __ATOMIC_RELEASE);
-	m3_free(db->engine->memory, snapshot);
+	if (db != NULL)
+	{
+		for (link = &db->snapshots; *link != snapshot; link = &(*link)->next)
+			;
+		*link = snapshot->next;
+		__atomic_store_n(&m3i_slot(db)->snapshot_floor, held_floor(db), __ATOMIC_RELEASE);
+	}
+	m3_free(snapshot->memory, snapshot);
+}
+
+size_t
+m3_snapshot_size(const M3Snapshot *snapshot)
+{
+	return sizeof(LentSnapshot) + snapshot->hidden_count * sizeof(uint64_t);
+}
+
+void
+m3_snapshot_write(const M3Snapshot *snapshot, void *bytes)
+{
+	LentSnapshot lent = {
+		.root_id = snapshot->db->id,
+		.next_sequence = snapshot->next_sequence,
+		.floor = snapshot->floor,
+		.hidden_count = snapshot->hidden_count
+	};
+
+	memcpy(bytes, &lent, sizeof(lent));
+	memcpy((uint8_t *) bytes + sizeof(lent), snapshot->hidden,
+		   snapshot->hidden_count * sizeof(uint64_t));
+}
+
+M3Status
+m3_snapshot_borrow(M3Database *db, const void *bytes, size_t size, M3Memory *memory,
+				   M3Snapshot **result, M3Error *err)
+{
+	LentSnapshot lent = {0};
+	M3Snapshot *snapshot;
+
+	if (size >= sizeof(lent))
+		memcpy(&lent, bytes, sizeof(lent));
+	if (size < sizeof(lent) || size % sizeof(uint64_t) != 0 ||
+		lent.hidden_count != (size - sizeof(lent)) / sizeof(uint64_t) ||
+		lent.root_id != db->id)
+		return m3_error(err, M3_INVALID, "no snapshot of this root was lent");
+	snapshot = m3_alloc(memory, sizeof(*snapshot) + lent.hidden_count * sizeof(uint64_t));
+	if (snapshot == NULL)
+		return m3_error(err, M3_NO_MEMORY, "out of memory");
+	memset(snapshot, 0, sizeof(*snapshot));
+	snapshot->memory = memory;
+	snapshot->next_sequence = lent.next_sequence;
+	snapshot->floor = lent.floor;
+	snapshot->hidden_count = lent.hidden_count;
+	memcpy(snapshot->hidden, (const uint8_t *) bytes + sizeof(lent),
+		   lent.hidden_count * sizeof(uint64_t));
+	*result = snapshot;
+	return M3_OK;
 }
 
 void

@@ -56,7 +56,7 @@ m3i_fileset_bytes(M3Database *db, const char *directory, const M3FilesetListed *
 	char		path[M3_FILESET_PATH_SIZE];
 	uint64_t	bytes = 0;
 
-	for (int i = 0; i < M3_FILESET_FILE_COUNT; i++)
+	for (int i = 0; i < M3_FILESET_ALL_COUNT; i++)
 	{
 		if (m3_fileset_listed_has(listed, (M3FilesetFile) i) &&
 			m3_fileset_path(path, directory, &listed->name, (M3FilesetFile) i, NULL) == M3_OK)

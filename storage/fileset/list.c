@@ -288,8 +288,12 @@ m3_fileset_remove(M3Env *env, const char *directory, const M3FilesetName *names,
 		return first;
 	for (size_t i = 0; i < count; i++)
 	{
-		for (int file = M3_FILESET_DIGEST; file >= 0; file--)
+		for (int file = M3_FILESET_ALL_COUNT - 1; file >= 0; file--)
 		{
+			/* a legacy name has no statistics, only another fileset might */
+			if (file == M3_FILESET_CHECKPOINT ||
+				(file == M3_FILESET_STATISTICS && names[i].legacy))
+				continue;
 			M3_TRY(m3_fileset_path(path, directory, &names[i], (M3FilesetFile) file, err));
 			(void) unlink_file(env, path, &first, err);
 		}

@@ -24,7 +24,7 @@ typedef struct M3FilesetList
 } M3FilesetList;
 
 /* Reads names only.  A missing directory is an empty list; names that are not
- * of a fileset are passed over. */
+ * of a fileset are passed over.  Statistics alone are listed like any leftover of a fileset. */
 extern M3Status m3_fileset_list(M3Env *env, M3Memory *memory, const char *directory,
 								M3FilesetList *list, M3Error *err);
 extern void m3_fileset_list_free(M3FilesetList *list);

@@ -160,9 +160,8 @@ find_step(M3FilesetReader *reader, M3Slice id, uint64_t *offset, size_t *ahead,
 	return M3_OK;
 }
 
-M3Status
-m3_fileset_lookup(M3FilesetReader *reader, M3Slice id, bool skip_bloom,
-				  M3FilesetEntry *entry, M3Error *err)
+static M3Status
+look_up(M3FilesetReader *reader, M3Slice id, bool skip_bloom, M3FilesetEntry *entry, M3Error *err)
 {
 	const M3FilesetInfo *info = &reader->header.info;
 	M3Source   *index;
@@ -200,4 +199,20 @@ m3_fileset_lookup(M3FilesetReader *reader, M3Slice id, bool skip_bloom,
 		M3_TRY(m3i_fileset_reader_check(reader, M3_FILESET_INDEX, err));
 	reader->index_checked_whole = true;
 	return M3_NOT_FOUND;
+}
+
+M3Status
+m3_fileset_lookup(M3FilesetReader *reader, M3Slice id, bool skip_bloom,
+				  M3FilesetEntry *entry, M3Error *err)
+{
+	M3Status	status;
+
+	/* before, as what it reads takes the place of what was handed out */
+	M3_TRY(m3i_fileset_reader_make_places(reader, err));
+	if (reader->places != NULL)
+		return m3i_fileset_reader_find(reader, id, entry, err);
+	status = look_up(reader, id, skip_bloom, entry, err);
+	if (status == M3_OK || status == M3_NOT_FOUND)
+		reader->lookups++;
+	return status;
 }

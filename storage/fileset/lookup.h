@@ -1,6 +1,7 @@
 /*
  * Finding single series in a fileset: bloom filter, then binary search of the
- * summaries, then at most one step of the index (spec/fileset.md 6).
+ * summaries, then at most one step of the index (spec/fileset.md 6).  When a good part of
+ * its series was looked up, a table of all entries takes their place.
  */
 #ifndef M3_FILESET_LOOKUP_H
 #define M3_FILESET_LOOKUP_H

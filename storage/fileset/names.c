@@ -9,9 +9,10 @@
 #endif
 
 #define PREFIX "fileset-"
+#define STATISTICS "statistics"
 
-static const char *const suffixes[M3_FILESET_FILE_COUNT] = {
-	"info", "index", "summaries", "bloomfilter", "data", "digest", "checkpoint"
+static const char *const suffixes[M3_FILESET_ALL_COUNT] = {
+	"info", "index", "summaries", "bloomfilter", "data", "digest", "checkpoint", STATISTICS
 };
 
 const char *
@@ -77,7 +78,11 @@ m3_fileset_path(char *out, const char *directory, const M3FilesetName *name,
 {
 	int			length;
 
-	if (name->legacy)
+	if (file == M3_FILESET_STATISTICS)
+		length = snprintf(out, M3_FILESET_PATH_SIZE,
+						  "%s/" STATISTICS "-%" PRId64 "-%" PRId64 ".db", directory,
+						  name->block_start_ns, name->volume);
+	else if (name->legacy)
 		length = snprintf(out, M3_FILESET_PATH_SIZE, "%s/" PREFIX "%" PRId64 "-%s.db",
 						  directory, name->block_start_ns, suffixes[file]);
 	else
@@ -127,26 +132,42 @@ parse_suffix(const char *text, M3FilesetFile *file)
 	return false;
 }
 
+/* A decimal with a sign; minus zero is none. */
+static bool
+parse_start(const char *text, const char **end, int64_t *value)
+{
+	bool		negative = *text == '-';
+
+	if (!m3_fileset_parse_decimal(text + negative, end, value) || (negative && *value == 0))
+		return false;
+	if (negative)
+		*value = -*value;
+	return true;
+}
+
+static bool
+parse_statistics_name(const char *text, M3FilesetName *name, M3FilesetFile *file)
+{
+	const char *p = text + strlen(STATISTICS "-");
+
+	*file = M3_FILESET_STATISTICS;
+	name->legacy = false;
+	return parse_start(p, &p, &name->block_start_ns) && *p++ == '-' &&
+		m3_fileset_parse_decimal(p, &p, &name->volume) && strcmp(p, ".db") == 0;
+}
+
 bool
 m3_fileset_parse_name(const char *text, M3FilesetName *name, M3FilesetFile *file)
 {
 	const char *p = text;
-	bool		negative;
 
+	if (strncmp(p, STATISTICS "-", strlen(STATISTICS "-")) == 0)
+		return parse_statistics_name(text, name, file);
 	if (strncmp(p, PREFIX, strlen(PREFIX)) != 0)
 		return false;
 	p += strlen(PREFIX);
-	negative = *p == '-';
-	if (negative)
-		p++;
-	if (!m3_fileset_parse_decimal(p, &p, &name->block_start_ns) || *p++ != '-')
+	if (!parse_start(p, &p, &name->block_start_ns) || *p++ != '-')
 		return false;
-	if (negative)
-	{
-		if (name->block_start_ns == 0)
-			return false;
-		name->block_start_ns = -name->block_start_ns;
-	}
 	name->legacy = !(*p >= '0' && *p <= '9');
 	name->volume = 0;
 	if (!name->legacy &&

@@ -1,6 +1,6 @@
 /*
  * Names in a root: directories of namespaces and shards, the seven files of a
- * fileset (spec/fileset.md 1).
+ * fileset (spec/fileset.md 1), and our own one beside them.
  */
 #ifndef M3_FILESET_NAMES_H
 #define M3_FILESET_NAMES_H
@@ -15,7 +15,8 @@
 /* Longest path handled, with its NUL. */
 #define M3_FILESET_PATH_SIZE 1024
 
-/* The first five in the order of their checksums in the digest file. */
+/* The first five in the order of their checksums in the digest file; the last one is ours, and
+ * M3 passes it over: statistics-<start>-<volume>.db (statistics.h). */
 typedef enum M3FilesetFile
 {
 	M3_FILESET_INFO,
@@ -24,11 +25,13 @@ typedef enum M3FilesetFile
 	M3_FILESET_BLOOM,
 	M3_FILESET_DATA,
 	M3_FILESET_DIGEST,
-	M3_FILESET_CHECKPOINT
+	M3_FILESET_CHECKPOINT,
+	M3_FILESET_STATISTICS
 } M3FilesetFile;
 
 #define M3_FILESET_DIGESTED_COUNT 5
-#define M3_FILESET_FILE_COUNT 7
+#define M3_FILESET_FILE_COUNT 7	/* M3's */
+#define M3_FILESET_ALL_COUNT 8
 
 typedef enum M3FilesetKind
 {
@@ -44,7 +47,7 @@ typedef struct M3FilesetName
 	bool		legacy;			/* a name without volume, which is then 0 */
 } M3FilesetName;
 
-/* "info", "index", ... */
+/* "info", "index", ..., "statistics" */
 extern const char *m3_fileset_suffix(M3FilesetFile file);
 
 /* All of these write a NUL-terminated path of at most M3_FILESET_PATH_SIZE;
@@ -63,7 +66,7 @@ extern M3Status m3_fileset_path(char *out, const char *directory,
 								M3Error *err);
 
 /*
- * Takes a directory entry apart; false if it is not a file of a fileset.
+ * Takes a directory entry apart; false if it is not a file of a fileset, or statistics of one.
  * Starts before 1970 are understood, though M3 never lists them.
  */
 extern bool m3_fileset_parse_name(const char *text, M3FilesetName *name,

@@ -65,6 +65,7 @@ m3_fileset_reader_close(M3FilesetReader *reader)
 	for (int i = 0; i < M3_FILESET_DIGESTED_COUNT; i++)
 		m3i_fileset_source_close(&reader->sources[i]);
 	m3_free(reader->memory, reader->summaries);
+	m3_free(reader->memory, reader->places);
 	m3_free(reader->memory, reader->scratch);
 	m3_free(reader->memory, reader);
 }
@@ -115,6 +116,7 @@ m3_fileset_reader_memory(const M3FilesetReader *reader)
 
 	if (reader->summaries_loaded)
 		size += reader->summary_count * sizeof(uint32_t);
+	size += reader->place_count * sizeof(M3Place);
 	for (int i = 0; i < M3_FILESET_DIGESTED_COUNT; i++)
 		size += reader->sources[i].window_capacity;
 	return size;
@@ -318,6 +320,12 @@ m3_fileset_scan_next(M3FilesetScan *scan, M3FilesetEntry *entry, M3Error *err)
 									&size, err));
 	scan->next++;
 	return M3_OK;
+}
+
+uint64_t
+m3i_fileset_scan_offset(const M3FilesetScan *scan)
+{
+	return scan->index_offset;
 }
 
 void

@@ -1,11 +1,17 @@
 /*
- * A reader's inside, shared by reader.c and lookup.c.
+ * A reader's inside, shared by reader.c, lookup.c and places.c.
  */
 #ifndef M3_FILESET_READER_PRIVATE_H
 #define M3_FILESET_READER_PRIVATE_H
 
 #include "storage/fileset/fileset_private.h"
 #include "storage/fileset/reader.h"
+
+typedef struct M3Place
+{
+	uint32_t	hash;
+	uint32_t	offset;			/* in the index; UINT32_MAX: none */
+} M3Place;
 
 struct M3FilesetReader
 {
@@ -24,6 +30,11 @@ struct M3FilesetReader
 	size_t		summary_count;
 	bool		summaries_loaded;
 	bool		bloom_checked;
+	/* where entries are, by hash of their ids, once it pays (places.c) */
+	M3Place    *places;
+	size_t		place_count;	/* a power of two */
+	uint64_t	lookups;		/* without places, that did not fail */
+	bool		no_places;		/* they cannot be had */
 	uint8_t    *scratch;		/* an id and one byte */
 	size_t		scratch_capacity;
 	char		directory[M3_FILESET_PATH_SIZE];
@@ -45,5 +56,17 @@ extern M3Status m3i_fileset_reader_load_summaries(M3FilesetReader *reader, M3Err
 /* Decodes a summary found by m3i_fileset_reader_load_summaries. */
 extern M3Status m3i_fileset_reader_summary(M3FilesetReader *reader, size_t at,
 										   M3FilesetSummary *summary, M3Error *err);
+
+/* Where in the index a scan by id goes on. */
+extern uint64_t m3i_fileset_scan_offset(const M3FilesetScan *scan);
+
+/* in places.c */
+
+/* Finds out where all entries are, if that would have paid for the lookups so far. */
+extern M3Status m3i_fileset_reader_make_places(M3FilesetReader *reader, M3Error *err);
+
+/* What m3_fileset_lookup would find, with places. */
+extern M3Status m3i_fileset_reader_find(M3FilesetReader *reader, M3Slice id,
+										M3FilesetEntry *entry, M3Error *err);
 
 #endif							/* M3_FILESET_READER_PRIVATE_H */

@@ -183,7 +183,9 @@ files_of(M3FilesetKind kind, const char *ns, uint32_t shard, int64_t start_ns, i
 static inline void
 put_block(const char *ns, uint32_t shard, int64_t start_ns, int64_t volume)
 {
-	M3BlockShared block = {.start_ns = start_ns,.volume = volume,.series_count = 1};
+	M3BlockShared block = {
+		.start_ns = start_ns,.volume = volume,.series_count = 1,.points = M3_POINTS_UNKNOWN
+	};
 
 	CHECK_OK(m3i_blocks_reserve(db, namespace_of(ns), shard, &err));
 	CHECK(m3i_blocks_put(db, namespace_of(ns), shard, &block, m3i_generation(namespace_of(ns))));

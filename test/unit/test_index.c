@@ -604,6 +604,9 @@ should_match(const M3Matcher *matcher, uint32_t number)
 			return present && accepts_last(&last, value);
 		case M3_MATCH_NOT_FILTER:
 			return present && !accepts_last(&last, value);
+		case M3_MATCH_ALL:
+		case M3_MATCH_EITHER:
+			break;
 	}
 	return false;
 }

@@ -99,7 +99,9 @@ static void
 put_payload(const char *name, int64_t start_ns, int64_t volume, M3Slice payload)
 {
 	M3Series   *s = series(name);
-	M3BlockShared block = {.start_ns = start_ns,.volume = volume,.series_count = 1};
+	M3BlockShared block = {
+		.start_ns = start_ns,.volume = volume,.series_count = 1,.points = M3_POINTS_UNKNOWN
+	};
 	char		path[M3_FILESET_PATH_SIZE];
 	M3FilesetWriterOptions writer_options = {
 		.directory = path,.block_start_ns = start_ns,.block_size_ns = BLOCK,
