@@ -112,6 +112,9 @@
 /* ---- privileges ---- */
 
 #if PG_VERSION_NUM >= 160000
+#include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
+
 #define m3db_foreign_server_aclcheck(server_id, role, mode) \
 	object_aclcheck(ForeignServerRelationId, server_id, role, mode)
 #define m3db_foreign_server_ownercheck(server_id, role) \
@@ -194,6 +197,31 @@
 #define M3DB_PATHKEY_DESCENDING BTGreaterStrategyNumber
 #endif
 
+/*
+ * The members of an equivalence class that may be of a relation (relids), those of partitions
+ * among them.
+ *
+ *   M3dbMemberIterator it;
+ *   m3db_members_begin(&it, ec, relids);
+ *   while ((member = m3db_members_next(&it)) != NULL)
+ */
+#if PG_VERSION_NUM >= 180000
+#define M3dbMemberIterator EquivalenceMemberIterator
+#define m3db_members_begin(it, ec, relids) setup_eclass_member_iterator(it, ec, relids)
+#define m3db_members_next(it) eclass_member_iterator_next(it)
+#else
+typedef struct M3dbMemberIterator
+{
+	const struct List *members;
+	int			next;
+} M3dbMemberIterator;
+#define m3db_members_begin(it, ec, relids) \
+	(*(it) = (M3dbMemberIterator) {(ec)->ec_members, 0})
+#define m3db_members_next(it) \
+	((it)->next < list_length((it)->members) ? \
+	 (EquivalenceMember *) list_nth((it)->members, (it)->next++) : NULL)
+#endif
+
 /* Booleans in fdw_private. */
 #if PG_VERSION_NUM < 150000
 #define makeBoolean(value) makeInteger((value) ? 1 : 0)
@@ -205,6 +233,13 @@
 #define m3db_explain_relations(es) ((es)->rtable_size)
 #else
 #define m3db_explain_relations(es) list_length((es)->rtable)
+#endif
+
+/* The base relations a foreign scan stands for. */
+#if PG_VERSION_NUM >= 160000
+#define m3db_scan_relids(plan) ((plan)->fs_base_relids)
+#else
+#define m3db_scan_relids(plan) ((plan)->fs_relids)
 #endif
 
 /* ---- ANALYZE ---- */

@@ -43,12 +43,17 @@ m3db_fdw_handler(PG_FUNCTION_ARGS)
 	routine->GetForeignRelSize = m3db_GetForeignRelSize;
 	routine->GetForeignPaths = m3db_GetForeignPaths;
 	routine->GetForeignPlan = m3db_GetForeignPlan;
+	routine->GetForeignUpperPaths = m3db_GetForeignUpperPaths;
 
 	routine->BeginForeignScan = m3db_BeginForeignScan;
 	routine->IterateForeignScan = m3db_IterateForeignScan;
 	routine->ReScanForeignScan = m3db_ReScanForeignScan;
 	routine->EndForeignScan = m3db_EndForeignScan;
 	routine->IsForeignScanParallelSafe = m3db_IsForeignScanParallelSafe;
+	routine->EstimateDSMForeignScan = m3db_EstimateDSMForeignScan;
+	routine->InitializeDSMForeignScan = m3db_InitializeDSMForeignScan;
+	routine->ReInitializeDSMForeignScan = m3db_ReInitializeDSMForeignScan;
+	routine->InitializeWorkerForeignScan = m3db_InitializeWorkerForeignScan;
 	routine->ExplainForeignScan = m3db_ExplainForeignScan;
 
 	routine->IsForeignRelUpdatable = m3db_IsForeignRelUpdatable;

@@ -9,23 +9,11 @@
 
 set -euo pipefail
 . "$(dirname "$0")/../scripts/common.sh"
+. "$(dirname "$0")/common.sh"
 become_root "$@"
 
 points=${1:-2000000}
 series=1000
-pg_bin=/usr/lib/postgresql/15/bin
-export LC_ALL=C.UTF-8 PGTZ=UTC
-work=$(mktemp -d /tmp/m3db_bench.XXXXXX)
-
-cleanup()
-{
-	[ ! -e "$work/data/postmaster.pid" ] ||
-		as_postgres $pg_bin/pg_ctl -D "$work/data" -m immediate -w stop >/dev/null || true
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-sql() { as_postgres $pg_bin/psql -X -q -At -v ON_ERROR_STOP=1 -h "$work" -d postgres "$@"; }
 
 # A table of that kind on a namespace of its own: writing points again would measure merging.
 fresh()
@@ -64,18 +52,7 @@ tps()
 		-f "$2" postgres 2>/dev/null | sed -n 's/^tps = \([0-9.]*\).*/\1/p'
 }
 
-"$top/scripts/install-deps.sh" --demo
-copy_tree "$work/tree"
-chown -R postgres "$work"
-chmod 755 "$work"
-as_postgres make -C "$work/tree" -j"$(nproc)" -s with_llvm=no PG_CONFIG=$pg_bin/pg_config
-as_postgres make -C "$work/tree" -s install with_llvm=no PG_CONFIG=$pg_bin/pg_config \
-	DESTDIR="$work/install"
-as_postgres $pg_bin/initdb -D "$work/data" -A trust -U postgres >/dev/null
-as_postgres tee -a "$work/data/postgresql.conf" >/dev/null <<CONF
-extension_destdir = '$work/install'
-dynamic_library_path = '$work/install$($pg_bin/pg_config --pkglibdir):\$libdir'
-shared_preload_libraries = 'm3db_fdw'
+start_cluster <<CONF
 m3db.buffer_size = '1GB'
 m3db.commitlog_max_size = '1GB'
 shared_buffers = '1GB'
@@ -84,14 +61,9 @@ checkpoint_timeout = '1h'
 autovacuum = off
 jit = off
 max_parallel_workers_per_gather = 0
-listen_addresses = ''
-unix_socket_directories = '$work'
 CONF
-as_postgres $pg_bin/pg_ctl -D "$work/data" -l "$work/log" -w start >/dev/null
 
 sql <<SQL
-CREATE EXTENSION m3db_fdw;
-CREATE SERVER tsdb FOREIGN DATA WRAPPER m3db_fdw;
 CREATE TABLE heap (ts timestamptz NOT NULL, host text, value float8);
 CREATE INDEX ON heap (host, ts);
 CREATE TABLE heap_wide (LIKE heap);
@@ -173,7 +145,7 @@ kill -9 "$(head -1 "$work/data/postmaster.pid")"
 started=$(date +%s.%N)
 # the old server's children hold its shared memory for a moment
 for _ in $(seq 50); do
-	as_postgres $pg_bin/pg_ctl -D "$work/data" -l "$work/log" -w start >/dev/null 2>&1 && break
+	start_server 2>/dev/null && break
 	sleep 0.1
 done
 sql -c 'SELECT count(*) FROM m3 WHERE host = '"'host_0042'" >/dev/null

@@ -37,12 +37,13 @@ warn(M3dbDamage *damage, const M3Error *err)
 }
 
 M3Status
-m3db_read_next(M3dbDamage *damage, M3Reader *reader, M3PointBatch *batch)
+m3db_read_batch(M3dbDamage *damage, M3Reader *reader, bool from_end, M3PointBatch *batch)
 {
 	for (;;)
 	{
 		M3Error		err = {0};
-		M3Status	status = m3_reader_next(reader, batch, &err);
+		M3Status	status = from_end ? m3_reader_previous(reader, batch, &err) :
+			m3_reader_next(reader, batch, &err);
 
 		if (status == M3_OK || status == M3_NOT_FOUND)
 			return status;

@@ -19,9 +19,17 @@ typedef struct M3dbDamage
 } M3dbDamage;
 
 /*
- * m3_reader_next for a scan: M3_OK or M3_NOT_FOUND, else an error is raised.  What is
- * damaged in a mount is left out, a block of the series at a time, with a warning for each file.
+ * m3_reader_next (m3_reader_previous, if from_end) for a scan: M3_OK or M3_NOT_FOUND, else an
+ * error is raised.  What is damaged in a mount is left out, a block of the series at a time, with a
+ * warning for each file.
  */
-extern M3Status m3db_read_next(M3dbDamage *damage, M3Reader *reader, M3PointBatch *batch);
+extern M3Status m3db_read_batch(M3dbDamage *damage, M3Reader *reader, bool from_end,
+								M3PointBatch *batch);
+
+static inline M3Status
+m3db_read_next(M3dbDamage *damage, M3Reader *reader, M3PointBatch *batch)
+{
+	return m3db_read_batch(damage, reader, false, batch);
+}
 
 #endif							/* M3DB_DAMAGE_H */

@@ -15,6 +15,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -23,6 +24,8 @@
 
 #include "compat.h"
 #include "fdw/fdw.h"
+#include "fdw/order.h"
+#include "fdw/plan.h"
 #include "fdw/scan.h"
 
 /* A search for the nodes above a plan, the nearest first, as deparsing wants them. */
@@ -140,21 +143,72 @@ column_first(Node *clause)
 	return (Node *) operation;
 }
 
+static bool
+gives_aggregates(const ForeignScan *plan)
+{
+	return plan->scan.scanrelid == 0;
+}
+
+/* Clauses kept for us, of the columns of the statement's table as it is numbered now. */
+static List *
+kept_clauses(const ForeignScan *plan, int which)
+{
+	List	   *conditions = list_nth(plan->fdw_private, M3DB_SCAN_CONDITIONS);
+	List	   *numbers = list_nth(conditions, M3DB_CONDITIONS_NUMBERS);
+	List	   *clauses = copyObject(list_nth(conditions, which));
+
+	ChangeVarNodes((Node *) clauses, linitial_int(numbers),
+				   bms_next_member(m3db_scan_relids(plan), -1), 0);
+	return clauses;
+}
+
 /* The clauses the scan evaluates: those on the time, or the others. */
 static List *
 clauses_of_kind(const ForeignScan *plan, bool time)
 {
 	List	   *quals = list_nth(plan->fdw_private, M3DB_SCAN_QUALS);
+	List	   *pushed = gives_aggregates(plan) ?
+		kept_clauses(plan, M3DB_CONDITIONS_QUALS) : plan->fdw_recheck_quals;
 	List	   *clauses = NIL;
 	ListCell   *clause;
 	ListCell   *qual;
 
-	forboth(clause, plan->fdw_recheck_quals, qual, quals)
+	forboth(clause, pushed, qual, quals)
 	{
 		if ((linitial_int((List *) lfirst(qual)) == M3DB_QUAL_TIME) == time)
 			clauses = lappend(clauses, column_first(lfirst(clause)));
 	}
 	return clauses;
+}
+
+/* What rows are grouped by, and what comes of the groups. */
+static void
+show_groups(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List	   *context = set_deparse_context_plan(es->deparse_cxt, &plan->scan.plan,
+												   ancestors_of(&plan->scan.plan, es));
+	bool		prefix = m3db_explain_relations(es) > 1 || es->verbose;
+	List	   *numbers = list_nth(list_nth(plan->fdw_private, M3DB_SCAN_CONDITIONS),
+								   M3DB_CONDITIONS_NUMBERS);
+	List	   *keys = NIL;
+	List	   *aggregates = NIL;
+	ListCell   *lc;
+
+	foreach(lc, plan->fdw_scan_tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+		char	   *text = deparse_expression((Node *) entry->expr, context, prefix, false);
+
+		if (entry->resno <= lsecond_int(numbers))
+			keys = lappend(keys, text);
+		else
+			aggregates = lappend(aggregates, text);
+	}
+	if (keys != NIL)
+		ExplainPropertyList("Group Key", keys, es);
+	if (aggregates != NIL)
+		ExplainPropertyList("Aggregates", aggregates, es);
 }
 
 static void
@@ -207,6 +261,24 @@ show_time_range(ForeignScanState *node, const M3dbScanState *state, ExplainState
 							es);
 }
 
+static void
+show_order(const ForeignScan *plan, const M3dbTable *table, ExplainState *es)
+{
+	List	   *written = m3db_path_order(list_nth_node(List, plan->fdw_private,
+														M3DB_SCAN_PATH));
+	const M3dbOrder *order;
+
+	if (written == NIL)
+		return;
+	order = m3db_order_read(written);
+	if (order->key_count > 0 || order->time != M3DB_TIME_UNORDERED)
+		ExplainPropertyText("Order", m3db_order_text(table, order), es);
+	if (order->first_of == 0)
+		ExplainPropertyText("First Row Of", "all", es);
+	else if (order->first_of != M3DB_ALL_ROWS)
+		ExplainPropertyText("First Row Of", m3db_order_first_text(table, order), es);
+}
+
 /* One that is mostly 0, so text leaves it out then. */
 static void
 show_rare_counter(const char *label, uint64 count, ExplainState *es)
@@ -229,6 +301,7 @@ show_counters(const M3dbScanState *state, ExplainState *es)
 	show_rare_counter("Cache Hits", stats.cache_hits, es);
 	ExplainPropertyUInteger("Bytes Read", NULL, stats.bytes_read, es);
 	show_rare_counter("Disk Bytes Read", stats.disk_bytes_read, es);
+	show_rare_counter("Blocks Summarized", stats.blocks_summarized, es);
 	ExplainPropertyUInteger("Points Decoded", NULL, stats.points_decoded, es);
 }
 
@@ -236,7 +309,7 @@ void
 m3db_ExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
 	const M3dbScanState *state = node->fdw_state;
-	const M3dbTable *table = m3db_table(RelationGetRelid(node->ss.ss_currentRelation));
+	const M3dbTable *table = m3db_table(m3db_scan_relid((ForeignScan *) node->ss.ps.plan));
 
 	ExplainPropertyText("Namespace",
 						pg_any_to_server((const char *) table->namespace_name.data,
@@ -244,9 +317,16 @@ m3db_ExplainForeignScan(ForeignScanState *node, ExplainState *es)
 						es);
 	if (es->verbose && table->directory != NULL)
 		ExplainPropertyText("M3DB Directory", table->directory, es);
+	if (gives_aggregates((ForeignScan *) node->ss.ps.plan))
+		show_groups(node, es);
 	show_time_range(node, state, es);
 	show_clauses("Tag Filter",
 				 clauses_of_kind((ForeignScan *) node->ss.ps.plan, false), node, es);
+	if (gives_aggregates((ForeignScan *) node->ss.ps.plan))
+		show_clauses("Value Filter",
+					 kept_clauses((ForeignScan *) node->ss.ps.plan, M3DB_CONDITIONS_VALUES),
+					 node, es);
+	show_order((ForeignScan *) node->ss.ps.plan, table, es);
 	if (es->analyze && state != NULL)
 		show_counters(state, es);
 }

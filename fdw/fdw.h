@@ -5,25 +5,38 @@
 #ifndef M3DB_FDW_H
 #define M3DB_FDW_H
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "foreign/fdwapi.h"
 #include "fdw/table.h"
 #include "storage/m3.h"
 
-/* in plan.c */
+/* in estimate.c, paths.c, plan.c and aggregate_paths.c */
 extern void m3db_GetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
 extern void m3db_GetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
 extern ForeignScan *m3db_GetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
 										ForeignPath *best_path, List *tlist,
 										List *scan_clauses, Plan *outer_plan);
+extern void m3db_GetForeignUpperPaths(PlannerInfo *root, UpperRelationKind stage,
+									  RelOptInfo *input_rel, RelOptInfo *output_rel,
+									  void *extra);
 
 /* in scan.c */
 extern void m3db_BeginForeignScan(ForeignScanState *node, int eflags);
 extern TupleTableSlot *m3db_IterateForeignScan(ForeignScanState *node);
 extern void m3db_ReScanForeignScan(ForeignScanState *node);
 extern void m3db_EndForeignScan(ForeignScanState *node);
+
+/* in share.c */
 extern bool m3db_IsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel,
 										   RangeTblEntry *rte);
+extern Size m3db_EstimateDSMForeignScan(ForeignScanState *node, ParallelContext *context);
+extern void m3db_InitializeDSMForeignScan(ForeignScanState *node, ParallelContext *context,
+										  void *coordinate);
+extern void m3db_ReInitializeDSMForeignScan(ForeignScanState *node,
+											ParallelContext *context, void *coordinate);
+extern void m3db_InitializeWorkerForeignScan(ForeignScanState *node, shm_toc *toc,
+											 void *coordinate);
 
 /* in explain.c */
 extern void m3db_ExplainForeignScan(ForeignScanState *node, struct ExplainState *es);

@@ -26,8 +26,8 @@ typedef struct Filter
 	MemoryContext scratch;
 } Filter;
 
-static bool
-is_negative(Oid function)
+bool
+m3db_pattern_is_negative(Oid function)
 {
 	return function == F_TEXTNLIKE || function == F_TEXTICNLIKE ||
 		function == F_TEXTREGEXNE || function == F_TEXTICREGEXNE;
@@ -96,7 +96,7 @@ set_filter(Oid function, Oid collation, bool negated, Datum pattern, M3Matcher *
 	fmgr_info(function, &filter->function);
 	filter->collation = collation;
 	filter->pattern = PointerGetDatum(PG_DETOAST_DATUM_COPY(pattern));
-	filter->unreadable = is_negative(function);
+	filter->unreadable = m3db_pattern_is_negative(function);
 	filter->scratch = AllocSetContextCreate(CurrentMemoryContext, "m3db pattern",
 											ALLOCSET_SMALL_SIZES);
 	matcher->kind = negated ? M3_MATCH_NOT_FILTER : M3_MATCH_FILTER;
@@ -154,7 +154,7 @@ set_literal(Oid function, bool negated, Datum pattern, M3Matcher *matcher)
 	*value = m3_slice(literal, size);
 	matcher->values = value;
 	matcher->value_count = 1;
-	if (negated != is_negative(function))
+	if (negated != m3db_pattern_is_negative(function))
 		matcher->kind = is_prefix ? M3_MATCH_NOT_PREFIX : M3_MATCH_NONE_OF;
 	else
 		matcher->kind = is_prefix ? M3_MATCH_PREFIX : M3_MATCH_ANY_OF;

@@ -8,6 +8,8 @@
 
 /* Whether function(text, text) is one of these operators'. */
 extern bool m3db_pattern_is_function(Oid function);
+/* ... and the operator says where there is no match. */
+extern bool m3db_pattern_is_negative(Oid function);
 
 /*
  * Sets kind, values and filter of a matcher that holds where function(tag, pattern) does, or,

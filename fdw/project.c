@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "fdw/matcher.h"
 #include "fdw/project.h"
 
 static void
@@ -195,19 +196,6 @@ set_tag_columns(M3dbProjection *projection, M3Slice id, M3Slice tags)
 	}
 }
 
-/* Has the tag a column, or is it what makes the series a value column's? */
-static bool
-is_mapped(const M3dbTable *table, M3Slice name)
-{
-	for (int i = 0; i < table->tag_count; i++)
-	{
-		if (m3_slice_equal(table->columns[table->tag_attnums[i] - 1].tag, name))
-			return true;
-	}
-	return (table->wide || table->columns[table->value_attnums[0] - 1].tag.size > 0) &&
-		m3_slice_equal(name, m3_slice_cstr(M3_TAG_METRIC_NAME));
-}
-
 static void
 set_json_string(JsonbValue *value, M3Slice bytes)
 {
@@ -232,8 +220,11 @@ tags_datum(const M3dbTable *table, M3Slice tags)
 	while (m3_tag_next(&iterator, &tag))
 	{
 		JsonbValue	string;
+		M3Slice		first;
 
-		if (is_mapped(table, tag.name))
+		/* of a tag that a foreign series has twice, conditions see the first, too */
+		if (!m3db_json_shows(table, tag.name) ||
+			!m3_tags_find(tags, tag.name, &first) || first.data != tag.value.data)
 			continue;
 		set_json_string(&string, tag.name);
 		pushJsonbValue(&state, WJB_KEY, &string);

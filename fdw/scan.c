@@ -3,7 +3,7 @@
  *
  * What the statement may see is fixed when the node begins; what it looks for
  * when the first row is asked for, and again after a rescan with changed
- * parameters.  Rows come series by series, each in time order.
+ * parameters.  Where rows come from, and in which order, is a producer's affair.
  */
 #include "postgres.h"
 
@@ -11,19 +11,22 @@
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
 #include "compat.h"
+#include "fdw/aggregate.h"
 #include "fdw/fdw.h"
+#include "fdw/order.h"
+#include "fdw/plan.h"
 #include "fdw/scan.h"
 #include "server/server.h"
 
 /*
- * The planner gives us no worker, see m3db_IsForeignScanParallelSafe; but a function that
- * is wrongly marked safe may run in one, without the transaction's own points and
- * its snapshot.
+ * The planner gives workers shared scans only; but a function that is wrongly marked safe may run
+ * in one, without the transaction's own points and its snapshot.
  */
 static _Noreturn void
 refuse_parallel_worker(const char *name)
@@ -54,34 +57,51 @@ require_namespace(const M3dbScanState *state)
 	m3db_check(status, &err);
 }
 
+Oid
+m3db_scan_relid(const ForeignScan *plan)
+{
+	return linitial_oid(list_nth(plan->fdw_private, M3DB_SCAN_RELATION));
+}
+
 void
 m3db_BeginForeignScan(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	EState	   *estate = node->ss.ps.state;
-	Relation	relation = node->ss.ss_currentRelation;
+	List	   *path_private = list_nth(plan->fdw_private, M3DB_SCAN_PATH);
+	List	   *exprs = plan->fdw_exprs;
 	M3dbScanState *state;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
-	if (IsParallelWorker())
-		refuse_parallel_worker(RelationGetRelationName(relation));
-
 	state = palloc0(sizeof(M3dbScanState));
-	state->table = m3db_table(RelationGetRelid(relation));
+	state->table = m3db_table(m3db_scan_relid(plan));
+	if (IsParallelWorker() && !plan->scan.plan.parallel_aware)
+		refuse_parallel_worker(get_rel_name(state->table->relid));
 	state->db = m3db_database_of_table(state->table);
 	if (state->table->directory != NULL)
 		require_namespace(state);
-	state->snapshot = m3db_snapshot_for(estate, state->db);
+	/* a worker's comes from the leader, once it has begun */
+	if (!IsParallelWorker())
+		state->snapshot = m3db_snapshot_for(estate, state->db);
 	state->own_command = estate->es_snapshot->curcid;
-	m3db_quals_init(list_nth(plan->fdw_private, M3DB_SCAN_QUALS), plan->fdw_exprs,
-					&node->ss.ps, &state->quals);
+	state->order = m3db_path_order(path_private);
+	if (m3db_path_aggregate(path_private) != NIL)
+	{
+		const M3dbAggregateSpec *spec =
+			m3db_aggregate_read(m3db_path_aggregate(path_private), &exprs);
+
+		state->aggregation = m3db_aggregation_init(state->table, spec, &node->ss.ps);
+	}
+	else
+		state->projection =
+			m3db_projection_create(state->table,
+								   list_nth(plan->fdw_private, M3DB_SCAN_COLUMNS),
+								   node->ss.ss_ScanTupleSlot->tts_tupleDescriptor->natts);
+	m3db_quals_init(list_nth(plan->fdw_private, M3DB_SCAN_QUALS), exprs, &node->ss.ps,
+					&state->quals);
 	state->value_attnums = list_nth(plan->fdw_private, M3DB_SCAN_VALUE_COLUMNS);
-	state->projection =
-		m3db_projection_create(state->table,
-							   list_nth(plan->fdw_private, M3DB_SCAN_COLUMNS),
-							   RelationGetDescr(relation)->natts);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "m3db scan",
 										   ALLOCSET_DEFAULT_SIZES);
 	state->damage.table = state->table;
@@ -134,26 +154,36 @@ open_storage(M3dbScanState *state)
 	options.own = state->table->directory == NULL ? m3db_xact_txn_or_null() : NULL;
 	options.own_command = state->own_command;
 	options.without_index = !m3db_enable_tag_index;
-	options.with_units = projection->unit_attnum != InvalidAttrNumber;
-	options.with_annotations = projection->annotation_attnum != InvalidAttrNumber;
+	options.without_statistics = !m3db_enable_statistics;
+	if (projection != NULL)
+	{
+		options.with_units = projection->unit_attnum != InvalidAttrNumber;
+		options.with_annotations = projection->annotation_attnum != InvalidAttrNumber;
+	}
 	m3db_check(m3_scan_open(state->db, state->table->namespace_name, &options,
 							m3db_memory(state->context), &state->scan, &err), &err);
-
-	if (state->table->wide)
-		state->wide = m3db_wide_create(state->table, state->value_attnums,
-									   state->scan, &state->damage);
-	else
-		m3db_check(m3_reader_create(state->scan, &state->reader, &err), &err);
 }
 
-static void
-rewind_scan(M3dbScanState *state)
+static M3dbProducer *
+create_producer(M3dbScanState *state)
 {
-	state->next_series = 0;
-	state->position = 0;
-	state->batch.count = 0;
-	if (state->wide != NULL)
-		m3db_wide_rewind(state->wide);
+	const M3dbReading reading = {
+		.table = state->table,
+		.scan = state->scan,
+		.damage = &state->damage,
+		.projection = state->projection,
+		.value_attnums = state->value_attnums,
+		.conditions = &state->conditions,
+		.share = state->share
+	};
+
+	if (state->aggregation != NULL)
+		return m3db_aggregate_create(&reading, state->aggregation);
+	if (state->scan == NULL)
+		return NULL;
+	if (state->order != NIL)
+		return m3db_sorted_create(&reading, state->order);
+	return state->table->wide ? m3db_wide_create(&reading) : m3db_narrow_create(&reading);
 }
 
 static void
@@ -162,28 +192,39 @@ open_scan(ForeignScanState *node)
 	M3dbScanState *state = node->fdw_state;
 	MemoryContext old_context = MemoryContextSwitchTo(state->context);
 
-	m3db_projection_prepare_slot(state->projection, node->ss.ss_ScanTupleSlot);
+	if (state->projection != NULL)
+		m3db_projection_prepare_slot(state->projection, node->ss.ss_ScanTupleSlot);
 	m3db_quals_evaluate(state->table, &state->quals, node->ss.ps.ps_ExprContext,
 						&state->conditions);
 	if (!state->conditions.nothing)
 		open_storage(state);
-	rewind_scan(state);
+	state->producer = create_producer(state);
 	state->opened = true;
 	MemoryContextSwitchTo(old_context);
+}
+
+/* Counts of the scans of this process. */
+static void
+count_own(const M3dbScanState *state, M3ScanStats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	if (state->scan != NULL)
+		m3_scan_stats(state->scan, stats);
+	m3db_stats_add(stats, &state->finished);
 }
 
 static void
 close_scan(M3dbScanState *state)
 {
-	m3db_scan_totals(state, &state->finished);
-	if (state->wide != NULL)
-		m3db_wide_close(state->wide);
-	if (state->reader != NULL)
-		m3_reader_free(state->reader);
+	M3ScanStats stats;
+
+	count_own(state, &stats);
+	state->finished = stats;
+	if (state->producer != NULL)
+		state->producer->close(state->producer);
 	if (state->scan != NULL)
 		m3_scan_close(state->scan);
-	state->wide = NULL;
-	state->reader = NULL;
+	state->producer = NULL;
 	state->scan = NULL;
 	state->opened = false;
 	MemoryContextReset(state->context);
@@ -192,107 +233,41 @@ close_scan(M3dbScanState *state)
 void
 m3db_scan_totals(const M3dbScanState *state, M3ScanStats *stats)
 {
-	M3ScanStats current = {0};
+	count_own(state, stats);
+	if (state->share == NULL)
+		return;
+	m3db_share_part(state->share, stats);
+	m3db_stats_add(stats, &state->share->of_workers);
+}
 
-	if (state->scan != NULL)
-		m3_scan_stats(state->scan, &current);
-	current.series_matched += state->finished.series_matched;
-	current.series_examined += state->finished.series_examined;
-	current.blocks_read += state->finished.blocks_read;
-	current.blocks_skipped += state->finished.blocks_skipped;
-	current.blocks_from_disk += state->finished.blocks_from_disk;
-	current.cache_hits += state->finished.cache_hits;
-	current.cache_misses += state->finished.cache_misses;
-	current.bytes_read += state->finished.bytes_read;
-	current.disk_bytes_read += state->finished.disk_bytes_read;
-	current.points_decoded += state->finished.points_decoded;
-	*stats = current;
+void
+m3db_stats_add(M3ScanStats *sum, const M3ScanStats *stats)
+{
+	sum->series_matched += stats->series_matched;
+	sum->series_examined += stats->series_examined;
+	sum->blocks_read += stats->blocks_read;
+	sum->blocks_skipped += stats->blocks_skipped;
+	sum->blocks_from_disk += stats->blocks_from_disk;
+	sum->cache_hits += stats->cache_hits;
+	sum->cache_misses += stats->cache_misses;
+	sum->bytes_read += stats->bytes_read;
+	sum->disk_bytes_read += stats->disk_bytes_read;
+	sum->points_decoded += stats->points_decoded;
+	sum->blocks_summarized += stats->blocks_summarized;
 }
 
 /* ---- rows ---- */
-
-/* Moves on to the next points of a narrow table; false at the end. */
-static bool
-next_batch(M3dbScanState *state)
-{
-	M3Error		err;
-	bool		is_new = false;
-
-	for (;;)
-	{
-		M3Status	status = M3_NOT_FOUND;
-
-		if (state->next_series > 0)
-			status = m3db_read_next(&state->damage, state->reader, &state->batch);
-		if (status == M3_OK)
-			break;
-
-		CHECK_FOR_INTERRUPTS();
-		if (state->next_series >= m3_scan_series_count(state->scan))
-			return false;
-		m3db_check(m3_reader_open(state->reader, state->next_series++, &err), &err);
-		is_new = true;
-	}
-	state->position = 0;
-	/* series without points in the range cost no conversion */
-	if (is_new)
-	{
-		M3Slice		id;
-		M3Slice		tags;
-
-		m3_scan_series(state->scan, state->next_series - 1, &id, &tags);
-		m3db_projection_set_series(state->projection, id, tags);
-	}
-	return true;
-}
-
-static bool
-next_narrow_row(M3dbScanState *state)
-{
-	M3dbProjection *projection = state->projection;
-	const M3PointBatch *batch = &state->batch;
-	size_t		position;
-
-	if (state->position >= batch->count && !next_batch(state))
-	{
-		/* stay at the end however often asked */
-		state->batch.count = 0;
-		return false;
-	}
-	position = state->position++;
-	m3db_projection_set_time(projection, batch->times_ns[position]);
-	if (projection->value_attnum != InvalidAttrNumber)
-	{
-		projection->values[projection->value_attnum - 1] =
-			Float8GetDatum(batch->values[position]);
-		projection->nulls[projection->value_attnum - 1] = false;
-	}
-	if (batch->units != NULL)
-		m3db_projection_set_unit(projection, batch->units[position]);
-	if (batch->annotations != NULL)
-		m3db_projection_set_annotation(projection, batch->annotations[position]);
-	return true;
-}
 
 TupleTableSlot *
 m3db_IterateForeignScan(ForeignScanState *node)
 {
 	M3dbScanState *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	bool		found;
 
 	if (!state->opened)
 		open_scan(node);
-	if (state->conditions.nothing)
-		found = false;
-	else if (state->wide != NULL)
-		found = m3db_wide_next(state->wide, state->projection);
-	else
-		found = next_narrow_row(state);
-
-	if (!found)
+	if (state->producer == NULL || !state->producer->next(state->producer, slot))
 		return ExecClearTuple(slot);
-	m3db_projection_store(state->projection, slot);
 	return slot;
 }
 
@@ -303,10 +278,10 @@ m3db_ReScanForeignScan(ForeignScanState *node)
 
 	if (!state->opened)
 		return;
-	if (node->ss.ps.chgParam != NULL && state->quals.count > 0)
+	if (node->ss.ps.chgParam != NULL && ((ForeignScan *) node->ss.ps.plan)->fdw_exprs != NIL)
 		close_scan(state);
-	else
-		rewind_scan(state);
+	else if (state->producer != NULL)
+		state->producer->rewind(state->producer);
 }
 
 void
@@ -318,14 +293,14 @@ m3db_EndForeignScan(ForeignScanState *node)
 	if (state == NULL)
 		return;
 	close_scan(state);
+	if (IsParallelWorker())
+	{
+		M3ScanStats stats;
+
+		m3db_scan_totals(state, &stats);
+		m3db_share_report(state->share, &stats);
+		m3_snapshot_release(state->share->snapshot);
+	}
 	MemoryContextDelete(state->context);
 	node->fdw_state = NULL;
-}
-
-/* Points not committed yet are in this backend's memory, where a worker would
- * not see them, so scans are not offered to workers. */
-bool
-m3db_IsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
-{
-	return false;
 }

@@ -18,7 +18,13 @@
 int			m3db_commitlog_strategy = M3DB_STRATEGY_SYNCHRONOUS;
 int			m3db_write_wait_timeout = 10 * 1000;
 int			m3db_bootstrap_wait_timeout = 60 * 1000;
+bool		m3db_enable_filter_pushdown = true;
 bool		m3db_enable_tag_index = true;
+bool		m3db_enable_statistics = true;
+bool		m3db_enable_sorted_scan = true;
+bool		m3db_enable_distinct_pushdown = true;
+bool		m3db_enable_aggregate_pushdown = true;
+bool		m3db_enable_parallel_scan = true;
 
 int			m3db_buffer_size_kb = 256 * 1024;
 char	   *m3db_data_directory = NULL;
@@ -222,20 +228,54 @@ define_session_settings(void)
 							60 * 1000, -1, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
+}
 
-	DefineCustomBoolVariable("m3db.enable_tag_index",
-							 "Lets scans find series by the index of their tags.",
-							 "Otherwise they look at all series of the namespace.",
-							 &m3db_enable_tag_index,
-							 true,
-							 PGC_USERSET, 0,
+static void
+define_switch(const char *name, const char *what, const char *otherwise, bool *value)
+{
+	DefineCustomBoolVariable(name, what, otherwise, value, true, PGC_USERSET, GUC_EXPLAIN,
 							 NULL, NULL, NULL);
+}
+
+static void
+define_switches(void)
+{
+	define_switch("m3db.enable_filter_pushdown",
+				  "Lets scans evaluate conditions on time, tags and id.",
+				  "Otherwise scans read everything and PostgreSQL filters.",
+				  &m3db_enable_filter_pushdown);
+	define_switch("m3db.enable_tag_index",
+				  "Lets scans find series by the index of their tags.",
+				  "Otherwise they look at all series of the namespace.",
+				  &m3db_enable_tag_index);
+	define_switch("m3db.enable_statistics",
+				  "Lets scans use the statistics kept beside filesets.",
+				  "Otherwise they decode the points.",
+				  &m3db_enable_statistics);
+	define_switch("m3db.enable_sorted_scan",
+				  "Enables the planner's use of scans that give rows in an order.",
+				  "Otherwise PostgreSQL sorts.",
+				  &m3db_enable_sorted_scan);
+	define_switch("m3db.enable_distinct_pushdown",
+				  "Enables the planner's use of scans that stop at the first row of each "
+				  "series, for DISTINCT and DISTINCT ON.",
+				  "Otherwise PostgreSQL reads all rows and drops repeats.",
+				  &m3db_enable_distinct_pushdown);
+	define_switch("m3db.enable_aggregate_pushdown",
+				  "Enables the planner's use of aggregates inside scans.",
+				  "Otherwise PostgreSQL aggregates rows.",
+				  &m3db_enable_aggregate_pushdown);
+	define_switch("m3db.enable_parallel_scan",
+				  "Enables the planner's use of scans shared by several processes.",
+				  "Otherwise a scan runs in one process.",
+				  &m3db_enable_parallel_scan);
 }
 
 void
 m3db_guc_init(void)
 {
 	define_session_settings();
+	define_switches();
 	define_log_settings();
 	define_job_settings();
 	define_memory_settings();

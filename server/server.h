@@ -20,7 +20,15 @@ typedef enum M3dbStrategy
 extern int	m3db_commitlog_strategy;	/* m3db.commitlog_strategy */
 extern int	m3db_write_wait_timeout;	/* m3db.write_wait_timeout, ms */
 extern int	m3db_bootstrap_wait_timeout;	/* m3db.bootstrap_wait_timeout, ms */
-extern bool m3db_enable_tag_index;	/* m3db.enable_tag_index */
+
+/* m3db.enable_*: each turns one optimization off; answers are the same. */
+extern bool m3db_enable_filter_pushdown;
+extern bool m3db_enable_tag_index;
+extern bool m3db_enable_statistics;
+extern bool m3db_enable_sorted_scan;
+extern bool m3db_enable_distinct_pushdown;
+extern bool m3db_enable_aggregate_pushdown;
+extern bool m3db_enable_parallel_scan;
 
 extern void m3db_guc_init(void);
 extern void m3db_shmem_init(void);

@@ -62,6 +62,9 @@ SELECT h.rack, d.device, max(d.busy)
 SELECT date_bin('1 hour', ts, 'epoch') AS hour, count(*), round(avg(busy)::numeric, 2) AS busy
   FROM disk WHERE device = 'sdb' GROUP BY 1 ORDER BY 1;
 
+SELECT DISTINCT ON (device) device, ts, busy FROM disk
+ WHERE host = 'web-1' ORDER BY device, ts DESC;
+
 SELECT device, m3db.time_bucket('1 hour', ts) AS hour, m3db.last(busy, ts), count(*)
   FROM disk WHERE ts < '2026-01-01 02:00+00' AND busy IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2;
 

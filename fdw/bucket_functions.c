@@ -1,0 +1,119 @@
+#include "postgres.h"
+
+#include "utils/fmgroids.h"
+
+#include "compat.h"
+#include "fdw/bucket_functions.h"
+#include "fdw/own_function.h"
+
+static const M3dbBucketFunction known_functions[] = {
+	{F_EXTRACT_TEXT_TIMESTAMPTZ, M3DB_RULE_EPOCH, 1},
+	{F_EXTRACT_TEXT_TIMESTAMP, M3DB_RULE_EPOCH, 1},
+	{F_DATE_PART_TEXT_TIMESTAMPTZ, M3DB_RULE_EPOCH, 1},
+	{F_DATE_PART_TEXT_TIMESTAMP, M3DB_RULE_EPOCH, 1},
+	{F_TO_TIMESTAMP_FLOAT8, M3DB_RULE_TIME, 0},
+	{F_DATE_TRUNC_TEXT_TIMESTAMPTZ, M3DB_RULE_TRUNC, 1},
+	{F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT, M3DB_RULE_TRUNC, 1},
+	{F_DATE_TRUNC_TEXT_TIMESTAMP, M3DB_RULE_TRUNC, 1},
+	{F_DATE_BIN_INTERVAL_TIMESTAMPTZ_TIMESTAMPTZ, M3DB_RULE_BUCKET, 1},
+	{F_DATE_BIN_INTERVAL_TIMESTAMP_TIMESTAMP, M3DB_RULE_BUCKET, 1},
+	{F_TIMEZONE_TEXT_TIMESTAMPTZ, M3DB_RULE_CLOCKS, 1},
+	{F_TIMESTAMP_TIMESTAMPTZ, M3DB_RULE_SESSION_CLOCKS, 0},
+	{F_TIMEZONE_TEXT_TIMESTAMP, M3DB_RULE_MOMENT, 1},
+	{F_DATE_TIMESTAMPTZ, M3DB_RULE_DATE_IN_ZONE, 0},
+	{F_DATE_TIMESTAMP, M3DB_RULE_DATE, 0},
+	{F_TIMESTAMPTZ_PL_INTERVAL, M3DB_RULE_SHIFT_TIME, 0},
+	{F_TIMESTAMPTZ_MI_INTERVAL, M3DB_RULE_SHIFT_TIME, 0},
+
+	{F_FLOOR_NUMERIC, M3DB_RULE_ROUND, 0},
+	{F_CEIL_NUMERIC, M3DB_RULE_ROUND, 0},
+	{F_CEILING_NUMERIC, M3DB_RULE_ROUND, 0},
+	{F_ROUND_NUMERIC_INT4, M3DB_RULE_ROUND_SCALE, 0},
+	{F_TRUNC_NUMERIC_INT4, M3DB_RULE_ROUND_SCALE, 0},
+	{F_NUMERIC_ADD, M3DB_RULE_SHIFT, -1},
+	{F_NUMERIC_SUB, M3DB_RULE_SHIFT, 0},
+	{F_NUMERIC_MUL, M3DB_RULE_MULTIPLY, -1},
+	{F_NUMERIC_DIV, M3DB_RULE_DIVIDE, 0},
+
+	{F_FLOOR_FLOAT8, M3DB_RULE_ROUND, 0},
+	{F_CEIL_FLOAT8, M3DB_RULE_ROUND, 0},
+	{F_CEILING_FLOAT8, M3DB_RULE_ROUND, 0},
+	{F_ROUND_FLOAT8, M3DB_RULE_ROUND, 0},
+	{F_TRUNC_FLOAT8, M3DB_RULE_ROUND, 0},
+	{F_FLOAT8PL, M3DB_RULE_SHIFT, -1},
+	{F_FLOAT8MI, M3DB_RULE_SHIFT, 0},
+	{F_FLOAT8MUL, M3DB_RULE_MULTIPLY, -1},
+	{F_FLOAT8DIV, M3DB_RULE_DIVIDE, 0},
+
+	{F_INT8PL, M3DB_RULE_SHIFT, -1},
+	{F_INT84PL, M3DB_RULE_SHIFT, -1},
+	{F_INT48PL, M3DB_RULE_SHIFT, -1},
+	{F_INT4PL, M3DB_RULE_SHIFT, -1},
+	{F_INT8MI, M3DB_RULE_SHIFT, 0},
+	{F_INT84MI, M3DB_RULE_SHIFT, 0},
+	{F_INT48MI, M3DB_RULE_SHIFT, 0},
+	{F_INT4MI, M3DB_RULE_SHIFT, 0},
+	{F_INT8MUL, M3DB_RULE_MULTIPLY, -1},
+	{F_INT84MUL, M3DB_RULE_MULTIPLY, -1},
+	{F_INT48MUL, M3DB_RULE_MULTIPLY, -1},
+	{F_INT4MUL, M3DB_RULE_MULTIPLY, -1},
+	{F_INT8DIV, M3DB_RULE_DIVIDE_INTEGER, 0},
+	{F_INT84DIV, M3DB_RULE_DIVIDE_INTEGER, 0},
+	{F_INT48DIV, M3DB_RULE_DIVIDE_INTEGER, 0},
+	{F_INT4DIV, M3DB_RULE_DIVIDE_INTEGER, 0},
+
+	{F_FLOAT8_NUMERIC, M3DB_RULE_SAME, 0},
+	{F_FLOAT8_INT8, M3DB_RULE_SAME, 0},
+	{F_FLOAT8_INT4, M3DB_RULE_SAME, 0},
+	{F_NUMERIC_FLOAT8, M3DB_RULE_SAME, 0},
+	{F_NUMERIC_INT8, M3DB_RULE_SAME, 0},
+	{F_NUMERIC_INT4, M3DB_RULE_SAME, 0},
+	{F_INT8_INT4, M3DB_RULE_SAME, 0},
+	{F_INT4_INT8, M3DB_RULE_SAME, 0},
+	{F_INT8_NUMERIC, M3DB_RULE_ROUND, 0},
+	{F_INT4_NUMERIC, M3DB_RULE_ROUND, 0},
+	{F_INT8_FLOAT8, M3DB_RULE_ROUND, 0},
+	{F_INT4_FLOAT8, M3DB_RULE_ROUND, 0}
+};
+
+typedef struct OwnFunction
+{
+	const char *symbol;
+	M3dbBucketRule rule;
+} OwnFunction;
+
+static const OwnFunction own_functions[] = {
+	{"m3db_time_bucket_timestamp", M3DB_RULE_BUCKET},
+	{"m3db_time_bucket_timestamp_offset", M3DB_RULE_BUCKET},
+	{"m3db_time_bucket_zone", M3DB_RULE_BUCKET_IN_ZONE},
+	{"m3db_time_bucket_date", M3DB_RULE_BUCKET},
+	{"m3db_time_bucket_date_offset", M3DB_RULE_BUCKET},
+	{"m3db_time_bucket_int4", M3DB_RULE_BUCKET},
+	{"m3db_time_bucket_int8", M3DB_RULE_BUCKET}
+};
+
+bool
+m3db_bucket_function(Oid function, M3dbBucketFunction *known)
+{
+	const char *symbol;
+
+	for (int i = 0; i < lengthof(known_functions); i++)
+	{
+		if (known_functions[i].function == function)
+		{
+			*known = known_functions[i];
+			return true;
+		}
+	}
+	symbol = m3db_own_function(function);
+	for (int i = 0; symbol != NULL && i < lengthof(own_functions); i++)
+	{
+		if (strcmp(own_functions[i].symbol, symbol) == 0)
+		{
+			known->rule = own_functions[i].rule;
+			known->time_arg = 1;
+			return true;
+		}
+	}
+	return false;
+}
