@@ -4,6 +4,11 @@
  *
  * A cursor that has come to the end of what is decoded moves on when the next row is asked
  * for, not before: that may be never.
+ *
+ * Columns that nobody asked for are read only to learn where rows are.  As a rule that is where the
+ * others have them.  So their cursors wait where their next block begins until a row could be
+ * there; if by then another column has read that block, and both are known to have the same
+ * times in it, the block is skipped.
  */
 #include "postgres.h"
 
@@ -11,15 +16,21 @@
 #include "fdw/align.h"
 #include "server/server.h"
 
+/* Others with which a block is compared before it is read. */
+#define MAX_COMPARED 4
+
 struct M3dbAlignCursor
 {
 	M3Reader   *reader;
 	M3PointBatch batch;
 	size_t		position;		/* out of the batch: at its end, whatever the direction */
 	int			column;
+	bool		is_asked;		/* what the points are matters, not only where */
 	bool		unread;			/* the next point is not known */
+	bool		waits;			/* ... nor is it looked for yet */
 	bool		summarized;		/* ... is known from statistics, not read yet */
-	double		value;			/* of a summarized point */
+	int64		time_ns;		/* of a summarized point */
+	double		value;
 };
 
 /* ---- making ---- */
@@ -128,16 +139,22 @@ know_end(M3Reader *reader, bool backward, int64 *time_ns, double *value, M3Error
 	return status;
 }
 
+/* Units and annotations are in no statistics, and any column may give the row's. */
+static bool
+asks_for_all(const M3dbProjection *projection)
+{
+	return projection->unit_attnum != InvalidAttrNumber ||
+		projection->annotation_attnum != InvalidAttrNumber;
+}
+
 /* Takes the first point of the cursor without reading; false if it is not known. */
 static bool
 summarize(const M3dbAligner *aligner, M3dbAlignCursor *cursor, int64 *time_ns)
 {
-	const M3dbProjection *projection = aligner->reading.projection;
 	M3Error		err = {0};
 	M3Status	status;
 
-	if (projection->unit_attnum != InvalidAttrNumber ||
-		projection->annotation_attnum != InvalidAttrNumber)
+	if (asks_for_all(aligner->reading.projection))
 		return false;
 	status = know_end(cursor->reader, aligner->backward, time_ns, &cursor->value, &err);
 	if (status == M3_NOT_FOUND)
@@ -149,6 +166,7 @@ summarize(const M3dbAligner *aligner, M3dbAlignCursor *cursor, int64 *time_ns)
 static void
 open_cursor(M3dbAligner *aligner, size_t series, int column, const M3dbAlignRange *range)
 {
+	const M3dbProjection *projection = aligner->reading.projection;
 	M3dbAlignCursor *cursor = &aligner->cursors[aligner->cursor_count];
 	M3Reader  **reader = &aligner->readers[column];
 	int64		start_ns;
@@ -160,11 +178,15 @@ open_cursor(M3dbAligner *aligner, size_t series, int column, const M3dbAlignRang
 	m3db_check(m3_reader_open_range(*reader, series, range->start_ns, range->end_ns, &err), &err);
 	cursor->reader = *reader;
 	cursor->column = column;
+	cursor->is_asked = aligner->column_count == 1 || asks_for_all(projection) ||
+		projection->is_used[aligner->attnums[column] - 1];
 	cursor->batch.count = 0;
 	cursor->position = 0;
+	cursor->waits = false;
 	cursor->summarized = range->lazy &&
 		summarize(aligner, cursor, &aligner->next_times[aligner->cursor_count]);
 	cursor->unread = !cursor->summarized;
+	cursor->time_ns = aligner->next_times[aligner->cursor_count];
 	if (!m3_reader_peek(*reader, range->backward, &start_ns, &end_ns))
 		return;
 	aligner->cursor_count++;
@@ -248,12 +270,84 @@ read_batch(const M3dbAligner *aligner, M3dbAlignCursor *cursor, int64 *next_time
 		cursor->position = aligner->backward ? batch->count - 1 : 0;
 		/* the row that statistics gave is among them, unless the block is damaged */
 		while (cursor->summarized && cursor->position < batch->count &&
-			   !is_before(aligner, *next_time, batch->times_ns[cursor->position]))
+			   !is_before(aligner, cursor->time_ns, batch->times_ns[cursor->position]))
 			cursor->position = step(aligner, cursor->position);
 		cursor->summarized = false;
 	}
 	*next_time = batch->times_ns[cursor->position];
 	return true;
+}
+
+/* Has the cursor wait for rows to come near its next block; false at the end of the series. */
+static bool
+wait(M3dbAligner *aligner, int index)
+{
+	M3dbAlignCursor *cursor = &aligner->cursors[index];
+	int64		start_ns;
+	int64		end_ns;
+
+	if (!m3_reader_peek(cursor->reader, aligner->backward, &start_ns, &end_ns))
+		return false;
+	aligner->next_times[index] = aligner->backward ? end_ns - 1 : start_ns;
+	cursor->waits = true;
+	aligner->waiting_count++;
+	return true;
+}
+
+/* Whether the cursor's next block, which begins at start_ns in the range, has the times of one that
+ * another cursor has read last.  If it turns out to have no points it is not the next one after. */
+static bool
+has_known_times(const M3dbAligner *aligner, const M3dbAlignCursor *cursor, int64 start_ns,
+				int64 end_ns)
+{
+	int			compared = 0;
+
+	for (int i = 0; i < aligner->cursor_count && compared < MAX_COMPARED; i++)
+	{
+		const M3dbAlignCursor *other = &aligner->cursors[i];
+		int64		next_ns;
+		bool		same;
+		M3Error		err = {0};
+
+		if (other == cursor || other->batch.count == 0 || other->batch.times_ns[0] < start_ns ||
+			other->batch.times_ns[0] >= end_ns)
+			continue;
+		m3db_check(m3_reader_same_times(cursor->reader, aligner->backward, other->reader, &same,
+										&err), &err);
+		if (!m3_reader_peek(cursor->reader, aligner->backward, &next_ns, &end_ns) ||
+			next_ns != start_ns)
+			return false;
+		if (same)
+			return true;
+		compared++;
+	}
+	return false;
+}
+
+/* Finds out about the next block of a cursor that waits; false at the end of the series. */
+static bool
+stop_waiting(M3dbAligner *aligner, int index)
+{
+	M3dbAlignCursor *cursor = &aligner->cursors[index];
+	int64		start_ns;
+	int64		end_ns;
+	int64		next_ns;
+
+	cursor->waits = false;
+	aligner->waiting_count--;
+	if (!m3_reader_peek(cursor->reader, aligner->backward, &start_ns, &end_ns))
+		return false;
+	if (has_known_times(aligner, cursor, start_ns, end_ns))
+	{
+		m3_reader_skip(cursor->reader, aligner->backward);
+		cursor->batch.count = 0;
+		cursor->position = 0;
+		cursor->summarized = false;
+	}
+	else if (m3_reader_peek(cursor->reader, aligner->backward, &next_ns, &end_ns) &&
+			 next_ns == start_ns)
+		return read_batch(aligner, cursor, &aligner->next_times[index]);
+	return wait(aligner, index);
 }
 
 static void
@@ -277,7 +371,9 @@ read_unread(M3dbAligner *aligner)
 	{
 		M3dbAlignCursor *cursor = &aligner->cursors[index];
 
-		if (!cursor->unread || read_batch(aligner, cursor, &aligner->next_times[index]))
+		if (!cursor->unread ||
+			(cursor->is_asked ? read_batch(aligner, cursor, &aligner->next_times[index]) :
+			 wait(aligner, index)))
 		{
 			cursor->unread = false;
 			index++;
@@ -297,6 +393,25 @@ nearest_time(const M3dbAligner *aligner)
 		nearest = aligner->backward ? Max(nearest, aligner->next_times[i]) :
 			Min(nearest, aligner->next_times[i]);
 	return nearest;
+}
+
+/* A cursor that waits though the row may come from it; cursor_count if there is none. */
+static int
+find_waiting(const M3dbAligner *aligner, int64 nearest)
+{
+	for (int i = 0; aligner->waiting_count > 0 && i < aligner->cursor_count; i++)
+	{
+		if (aligner->next_times[i] == nearest && aligner->cursors[i].waits)
+			return i;
+	}
+	return aligner->cursor_count;
+}
+
+bool
+m3db_aligner_is_ready(const M3dbAligner *aligner)
+{
+	return aligner->cursor_count > 0 && aligner->unread_count == 0 &&
+		find_waiting(aligner, nearest_time(aligner)) == aligner->cursor_count;
 }
 
 /* Puts the cursor's point into the row. */
@@ -349,10 +464,19 @@ m3db_aligner_next(M3dbAligner *aligner)
 
 	if (aligner->unread_count > 0)
 		read_unread(aligner);
-	if (aligner->cursor_count == 0)
-		return false;
+	for (;;)
+	{
+		int			waiting;
 
-	aligner->time_ns = nearest_time(aligner);
+		if (aligner->cursor_count == 0)
+			return false;
+		aligner->time_ns = nearest_time(aligner);
+		waiting = find_waiting(aligner, aligner->time_ns);
+		if (waiting == aligner->cursor_count)
+			break;
+		if (!stop_waiting(aligner, waiting))
+			remove_cursor(aligner, waiting);
+	}
 	aligner->has_unit = false;
 	aligner->unit = M3_UNIT_NONE;
 	aligner->annotation = m3_slice(NULL, 0);

@@ -27,9 +27,11 @@ typedef struct M3dbAligner
 	/* what is open */
 	bool		backward;
 	int			cursor_count;	/* series not at their end, by column */
-	int			unread_count;	/* of these, those whose next point is not known */
+	int			unread_count;	/* of these, those to be read before the next row is known */
+	int			waiting_count;	/* ... and those not to be read unless a row comes near */
 	M3dbAlignCursor *cursors;
-	int64	   *next_times;		/* of the cursors */
+	int64	   *next_times;		/* of the cursors; of those that wait no later than it (backward:
+								 * no earlier) */
 
 	/* the row, besides its values */
 	int64		time_ns;
@@ -71,6 +73,7 @@ m3db_aligner_reset(M3dbAligner *aligner)
 {
 	aligner->cursor_count = 0;
 	aligner->unread_count = 0;
+	aligner->waiting_count = 0;
 }
 
 /*
@@ -80,11 +83,7 @@ m3db_aligner_reset(M3dbAligner *aligner)
 extern bool m3db_aligner_next(M3dbAligner *aligner);
 
 /* Whether there is a next row, known without decoding. */
-static inline bool
-m3db_aligner_is_ready(const M3dbAligner *aligner)
-{
-	return aligner->cursor_count > 0 && aligner->unread_count == 0;
-}
+extern bool m3db_aligner_is_ready(const M3dbAligner *aligner);
 
 /* No next row is before this time (backward: after it); false if there is none at all. */
 extern bool m3db_aligner_bound(const M3dbAligner *aligner, int64 *time_ns);

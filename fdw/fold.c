@@ -51,23 +51,31 @@ typedef enum Wanted
 	WANTED_POINTS
 } Wanted;
 
-/* Rows that are counted come by themselves. */
+/* Rows that are counted come by themselves; column -1: these. */
 static bool
 view_wants(const M3dbFold *fold, const M3dbView *view, int column)
 {
 	return view->is_open &&
-		(view->slots[column] != M3DB_NO_SLOT ||
-		 (view->rows_slot != M3DB_NO_SLOT && !fold->views->is_aligned));
+		((column >= 0 && view->slots[column] != M3DB_NO_SLOT) ||
+		 (view->rows_slot != M3DB_NO_SLOT && (column < 0 || !fold->views->is_aligned)));
+}
+
+bool
+m3db_fold_wants(const M3dbFold *fold, int column)
+{
+	for (int i = 0; i < fold->views->count; i++)
+	{
+		if (view_wants(fold, &fold->views->views[i], column))
+			return true;
+	}
+	return false;
 }
 
 static Wanted
 wanted_of_column(const M3dbFold *fold, int column)
 {
-	for (int i = 0; i < fold->views->count; i++)
-	{
-		if (view_wants(fold, &fold->views->views[i], column))
-			return WANTED_POINTS;
-	}
+	if (m3db_fold_wants(fold, column))
+		return WANTED_POINTS;
 	return fold->makes_cells ? WANTED_CELLS : WANTED_NOTHING;
 }
 
@@ -75,7 +83,7 @@ wanted_of_column(const M3dbFold *fold, int column)
 static bool
 view_takes(const M3dbFold *fold, int number, int column)
 {
-	return (number == 0 && fold->makes_cells && !fold->views->is_aligned) ||
+	return (number == 0 && fold->makes_cells && (column < 0 || !fold->views->is_aligned)) ||
 		view_wants(fold, &fold->views->views[number], column);
 }
 
@@ -158,11 +166,8 @@ m3db_fold_times(M3dbFold *fold, const int64 *times_ns, size_t count)
 
 	for (int i = 0; i < fold->views->count; i++)
 	{
-		M3dbView   *view = &fold->views->views[i];
-
-		if ((i == 0 && fold->makes_cells) ||
-			(view->is_open && view->rows_slot != M3DB_NO_SLOT))
-			add_to_view(fold, view, -1, points);
+		if (view_takes(fold, i, -1))
+			add_to_view(fold, &fold->views->views[i], -1, points);
 	}
 }
 
@@ -184,13 +189,13 @@ can_use_statistics(const M3dbFold *fold, int column)
 	return true;
 }
 
-/* Adds a summary to a cell, unless a view would take a part of its points only. */
-static bool
-add_summary(M3dbFold *fold, int column, const M3Summary *summary, uint32 bucket)
+bool
+m3db_fold_can_summarize(const M3dbFold *fold, int column, const M3Summary *summary)
 {
-	M3Summary  *summaries;
-	bool		is_taken = true;
+	bool		is_taken;
 
+	if (!can_use_statistics(fold, column))
+		return false;
 	for (int i = 0; i < fold->views->count; i++)
 	{
 		const M3dbView *view = &fold->views->views[i];
@@ -200,11 +205,19 @@ add_summary(M3dbFold *fold, int column, const M3Summary *summary, uint32 bucket)
 										&is_taken))
 			return false;
 	}
-	summaries = m3db_cells_get(fold->cells, bucket);
+	return true;
+}
+
+void
+m3db_fold_summary(M3dbFold *fold, int column, const M3Summary *summary, uint32 bucket)
+{
+	M3Summary  *summaries = m3db_cells_get(fold->cells, bucket);
+	bool		is_taken = true;
+
 	for (int i = 0; i < fold->views->count; i++)
 	{
 		M3dbView   *view = &fold->views->views[i];
-		int			slot = view->slots[column];
+		int			slot = column < 0 ? M3DB_NO_SLOT : view->slots[column];
 
 		if (!view_takes(fold, i, column) ||
 			(view->filter != NULL &&
@@ -214,11 +227,10 @@ add_summary(M3dbFold *fold, int column, const M3Summary *summary, uint32 bucket)
 		view->is_reached = true;
 		if (slot != M3DB_NO_SLOT)
 			m3_summary_merge(&summaries[slot], fold->views->fields[slot], summary);
-		if (view->rows_slot != M3DB_NO_SLOT)
+		if (view->rows_slot != M3DB_NO_SLOT && (column < 0 || !fold->views->is_aligned))
 			add_rows(&summaries[view->rows_slot], summary->first_ns, summary->last_ns,
 					 summary->count);
 	}
-	return true;
 }
 
 static bool
@@ -236,6 +248,19 @@ has_cells(M3dbFold *fold, int64 first_ns, int64 last_ns)
 	return m3db_buckets_all_between(fold->buckets, first_ns, last_ns, has_cell, fold->cells);
 }
 
+/* Is the next block known to have the rows of one whose cells are there? */
+static bool
+has_known_rows(const M3dbFold *fold, M3Reader *reader, bool from_end)
+{
+	bool		same;
+	M3Error		err;
+
+	if (fold->whole == NULL)
+		return false;
+	m3db_check(m3_reader_same_times(reader, from_end, fold->whole, &same, &err), &err);
+	return same;
+}
+
 /* Does without decoding the next block of the reader, if possible. */
 static bool
 pass_block(M3dbFold *fold, M3Reader *reader, int column, Wanted wanted, bool from_end)
@@ -250,7 +275,8 @@ pass_block(M3dbFold *fold, M3Reader *reader, int column, Wanted wanted, bool fro
 
 	if (!m3_reader_peek(reader, from_end, &start_ns, &end_ns))
 		return false;
-	is_passed = wanted == WANTED_CELLS && has_cells(fold, start_ns, end_ns - 1);
+	is_passed = wanted == WANTED_CELLS &&
+		(has_cells(fold, start_ns, end_ns - 1) || has_known_rows(fold, reader, from_end));
 	if (!is_passed)
 	{
 		if (wanted == WANTED_POINTS && fold->buckets != NULL &&
@@ -260,12 +286,16 @@ pass_block(M3dbFold *fold, M3Reader *reader, int column, Wanted wanted, bool fro
 		if (status == M3_NOT_FOUND)
 			return false;
 		m3db_check(status, &err);
-		is_passed = (wanted == WANTED_CELLS &&
-					 has_cells(fold, summary.first_ns, summary.last_ns)) ||
-			((fold->buckets == NULL ||
-			  m3db_buckets_is_one(fold->buckets, summary.first_ns, summary.last_ns,
-								  &bucket)) &&
-			 add_summary(fold, column, &summary, bucket));
+		is_passed = wanted == WANTED_CELLS &&
+			has_cells(fold, summary.first_ns, summary.last_ns);
+		if (!is_passed &&
+			(fold->buckets == NULL ||
+			 m3db_buckets_is_one(fold->buckets, summary.first_ns, summary.last_ns, &bucket)) &&
+			m3db_fold_can_summarize(fold, column, &summary))
+		{
+			m3db_fold_summary(fold, column, &summary, bucket);
+			is_passed = true;
+		}
 	}
 	if (is_passed)
 		m3_reader_skip(reader, from_end);
@@ -287,9 +317,12 @@ read_all(M3dbFold *fold, const M3dbFoldMember *member, Wanted wanted)
 		if (can_pass && pass_block(fold, reader, member->column, wanted, false))
 			continue;
 		if (m3db_read_next(fold->reading->damage, reader, &batch) != M3_OK)
-			return;
+			break;
 		m3db_fold_points(fold, member->column, &batch);
 	}
+	/* what is damaged was left out, and may be sound in another column */
+	if (fold->whole == NULL && fold->reading->damage->files == NIL)
+		fold->whole = reader;
 }
 
 static bool
@@ -380,6 +413,7 @@ m3db_fold_series(M3dbFold *fold, const M3dbFoldMember *members, int count)
 		m3db_fold_rows(fold, members, count);
 		return;
 	}
+	fold->whole = NULL;
 	for (Wanted wanted = WANTED_POINTS; wanted > WANTED_NOTHING; wanted--)
 	{
 		for (int i = 0; i < count; i++)

@@ -35,6 +35,8 @@ typedef struct M3dbFold
 	bool		makes_cells;	/* a cell is there where rows are, else it is there anyway */
 	M3Reader  **readers;		/* by column, made when needed */
 	M3dbRowTimes rows[2];		/* scratch: times of rows */
+	const M3Reader *whole;		/* of the series read first, all of whose rows have their cells;
+								 * NULL: none, or not all */
 
 	M3dbCells  *cells;			/* of the series to be read */
 } M3dbFold;
@@ -56,6 +58,16 @@ extern void m3db_fold_points(M3dbFold *fold, int column, const M3PointBatch *bat
 
 /* Sums up rows: those at the given times, ascending. */
 extern void m3db_fold_times(M3dbFold *fold, const int64 *times_ns, size_t count);
+
+/* Whether points of the column are wanted, besides that there are rows. */
+extern bool m3db_fold_wants(const M3dbFold *fold, int column);
+
+/* Whether no condition but on the time stands between statistics and what is wanted; what a
+ * summary of rows (column -1: those at its times) or of a column's points, which lie in one bucket,
+ * says is to be taken as a whole then; and takes it. */
+extern bool m3db_fold_can_summarize(const M3dbFold *fold, int column, const M3Summary *summary);
+extern void m3db_fold_summary(M3dbFold *fold, int column, const M3Summary *summary,
+							  uint32 bucket);
 
 /* Reads series side by side. */
 extern void m3db_fold_rows(M3dbFold *fold, const M3dbFoldMember *members, int count);

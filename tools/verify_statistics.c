@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "storage/base/bytes.h"
+#include "storage/base/hash.h"
 #include "storage/buffer/copy.h"
 #include "storage/buffer/summary.h"
 #include "tools/verify_private.h"
@@ -33,7 +34,7 @@ same_sum(double a, double b, double scale, uint64_t count)
 }
 
 static bool
-same_summary(const M3SeriesStatistics *stored, const M3Summary *found)
+same_summary(const M3SeriesStatistics *stored, const M3Summary *found, const uint64_t *times)
 {
 	double		greatest = fmax(fabs(found->min), fabs(found->max));
 
@@ -42,6 +43,7 @@ same_summary(const M3SeriesStatistics *stored, const M3Summary *found)
 	if (!stored->is_known || found->count == 0)
 		return true;
 	return stored->first_ns == found->first_ns && stored->last_ns == found->last_ns &&
+		stored->times[0] == times[0] && stored->times[1] == times[1] &&
 		same_bits(stored->first, found->first) && same_bits(stored->last, found->last) &&
 		same_value(stored->min, found->min) && same_value(stored->max, found->max) &&
 		same_sum(stored->sum, found->sum, greatest, found->count) &&
@@ -50,7 +52,7 @@ same_summary(const M3SeriesStatistics *stored, const M3Summary *found)
 
 /* As readers decode it; a payload that they refuse has no points. */
 static M3Status
-summarize(M3Memory *memory, M3Slice payload, M3Summary *summary, M3Error *err)
+summarize(M3Memory *memory, M3Slice payload, M3Summary *summary, uint64_t *times, M3Error *err)
 {
 	M3Copy		copy;
 	M3Points	points;
@@ -61,7 +63,10 @@ summarize(M3Memory *memory, M3Slice payload, M3Summary *summary, M3Error *err)
 	m3_points_init(&points, memory, false);
 	status = m3_copy_merge_payload(&copy, payload, &points, NULL, err);
 	if (status == M3_OK && points.count > 0)
+	{
 		m3_summary_add(summary, M3_SUMMARY_ALL, points.times_ns, points.values, points.count);
+		m3_xxh3_128_le64(points.times_ns, points.count, times);
+	}
 	m3_points_free(&points);
 	m3_copy_free(&copy);
 	return verify_is_damage(status) ? M3_OK : status;
@@ -97,13 +102,14 @@ verify_statistics_entry(Verify *v, M3StatisticsReader *reader, const M3FilesetEn
 {
 	M3SeriesStatistics stored;
 	M3Summary	found;
+	uint64_t	times[2] = {0, 0};
 	M3Status	status;
 
 	*what = NULL;
-	M3_TRY(summarize(v->memory, payload, &found, err));
+	M3_TRY(summarize(v->memory, payload, &found, times, err));
 	*points += found.count;
 	status = m3_statistics_get(reader, entry->ordinal, &stored, err);
-	if (status == M3_OK && !same_summary(&stored, &found))
+	if (status == M3_OK && !same_summary(&stored, &found, times))
 		*what = "statistics do not agree with the points";
 	return status;
 }

@@ -1,6 +1,7 @@
 #include "storage/base/hash.h"
 
 #include <libdeflate.h>
+#define XXH_STATIC_LINKING_ONLY	/* the size of a state */
 #include <xxhash.h>
 
 #include "storage/base/bytes.h"
@@ -34,6 +35,30 @@ uint64_t
 m3_xxh64(const void *data, size_t size)
 {
 	return XXH64(data, size, 0);
+}
+
+void
+m3_xxh3_128_le64(const int64_t *numbers, size_t count, uint64_t out[2])
+{
+	uint8_t		bytes[128 * 8];
+	XXH3_state_t state;
+	XXH128_hash_t hash;
+	size_t		in_bytes = 0;
+
+	XXH3_128bits_reset(&state);
+	for (size_t i = 0; i < count; i++)
+	{
+		m3_store_le64(bytes + in_bytes, (uint64_t) numbers[i]);
+		in_bytes += 8;
+		if (in_bytes == sizeof(bytes) || i + 1 == count)
+		{
+			XXH3_128bits_update(&state, bytes, in_bytes);
+			in_bytes = 0;
+		}
+	}
+	hash = XXH3_128bits_digest(&state);
+	out[0] = hash.low64;
+	out[1] = hash.high64;
 }
 
 static inline uint32_t

@@ -1,6 +1,6 @@
 /*
- * Checksums and hashes of M3's formats (spec/fileset.md 2, spec/m3tsz.md 5.3).
- * Adler-32 and XXH64 are libdeflate's and libxxhash's.
+ * Checksums and hashes of M3's formats (spec/fileset.md 2, spec/m3tsz.md 5.3), and of ours.
+ * Adler-32 is libdeflate's, XXH64 and XXH3 are libxxhash's.
  */
 #ifndef M3_BASE_HASH_H
 #define M3_BASE_HASH_H
@@ -20,5 +20,8 @@ extern void m3_murmur3_128(const void *data, size_t size, uint64_t out[2]);
 
 /* Seed 0. */
 extern uint64_t m3_xxh64(const void *data, size_t size);
+
+/* XXH3 128 bits, seed 0, of the numbers as little-endian words: out[0] is its lower half. */
+extern void m3_xxh3_128_le64(const int64_t *numbers, size_t count, uint64_t out[2]);
 
 #endif							/* M3_BASE_HASH_H */

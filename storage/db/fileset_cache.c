@@ -281,31 +281,32 @@ m3i_fileset_read(M3Database *db, const M3NamespaceShared *ns, const M3FilesetKey
 }
 
 static M3Status
-read_summary(Entry *entry, M3Slice id, M3Summary *summary, M3Error *err)
+read_statistics(Entry *entry, M3Slice id, M3SeriesStatistics *statistics, M3Error *err)
 {
 	M3FilesetEntry found;
-	M3SeriesStatistics statistics = {.is_known = true};
 	M3Status	status;
 
 	if (entry->statistics == NULL)
 		return M3_NOT_FOUND;
 	status = m3_fileset_lookup(entry->reader, id, false, &found, err);
-	if (status != M3_OK && status != M3_NOT_FOUND)
-		return status;
-	if (status == M3_OK &&
-		m3_statistics_get(entry->statistics, found.ordinal, &statistics, NULL) != M3_OK)
+	if (status == M3_NOT_FOUND)
+	{
+		statistics->count = 0;
+		return M3_OK;
+	}
+	M3_TRY(status);
+	if (m3_statistics_get(entry->statistics, found.ordinal, statistics, NULL) != M3_OK)
 	{
 		m3_statistics_close(entry->statistics);
 		entry->statistics = NULL;
 		return M3_NOT_FOUND;
 	}
-	m3i_summary_from_statistics(&statistics, summary);
-	return statistics.is_known ? M3_OK : M3_NOT_FOUND;
+	return statistics->is_known ? M3_OK : M3_NOT_FOUND;
 }
 
 M3Status
-m3i_fileset_summary(M3Database *db, const M3NamespaceShared *ns, const M3FilesetKey *key,
-					M3Slice id, M3Summary *summary, M3Error *err)
+m3i_fileset_statistics(M3Database *db, const M3NamespaceShared *ns, const M3FilesetKey *key,
+					   M3Slice id, M3SeriesStatistics *statistics, M3Error *err)
 {
 	M3FilesetCache *cache = cache_of(db);
 	Entry	   *entry = NULL;
@@ -315,7 +316,7 @@ m3i_fileset_summary(M3Database *db, const M3NamespaceShared *ns, const M3Fileset
 		return m3_error(err, M3_NO_MEMORY, "out of memory");
 	status = find_or_open(cache, db, ns, key, &entry, err);
 	if (status == M3_OK)
-		status = read_summary(entry, id, summary, err);
+		status = read_statistics(entry, id, statistics, err);
 	if (status == M3_OK || status == M3_NOT_FOUND)
 	{
 		if (entry != NULL)

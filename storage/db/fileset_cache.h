@@ -10,9 +10,9 @@
 #ifndef M3_DB_FILESET_CACHE_H
 #define M3_DB_FILESET_CACHE_H
 
-#include "storage/buffer/summary.h"
 #include "storage/db/db_private.h"
 #include "storage/fileset/reader.h"
+#include "storage/fileset/statistics.h"
 
 #define M3_FILESET_CACHE_MAX_READERS 1024u
 #define M3_FILESET_CACHE_MAX_MEMORY (32u * 1024 * 1024)
@@ -38,13 +38,13 @@ extern M3Status m3i_fileset_read(M3Database *db, const M3NamespaceShared *ns,
 								 M3Error *err);
 
 /*
- * What the volume's statistics say of a series' payload, all fields.  Count 0: the series has no
+ * What the volume's statistics say of a series' payload, with a record.  Count 0: the series has no
  * points there.  M3_NOT_FOUND: not known (no statistics, none of this series, or no such volume
  * any more), so read it.  No other error but M3_NO_MEMORY.
  */
-extern M3Status m3i_fileset_summary(M3Database *db, const M3NamespaceShared *ns,
-									const M3FilesetKey *key, M3Slice id, M3Summary *summary,
-									M3Error *err);
+extern M3Status m3i_fileset_statistics(M3Database *db, const M3NamespaceShared *ns,
+									   const M3FilesetKey *key, M3Slice id,
+									   M3SeriesStatistics *statistics, M3Error *err);
 
 /* Names a file of a volume in an error that names none. */
 extern void m3i_fileset_name_error(const M3Database *db, const M3NamespaceShared *ns,

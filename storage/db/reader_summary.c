@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "storage/db/scan_private.h"
+#include "storage/db/statistics.h"
 
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
@@ -57,20 +58,20 @@ is_buffered(const M3Reader *reader, int64_t start_ns, M3FileRange *files)
 	return found;
 }
 
-/* Of one block without own points in the range.  Count 0 if it has none at all. */
+/* Of one block without own points in the range; nothing else is set if it has none at all. */
 static M3Status
-summarize(const M3Reader *reader, int64_t start_ns, M3Summary *summary, M3Error *err)
+summarize(const M3Reader *reader, int64_t start_ns, M3SeriesStatistics *statistics, M3Error *err)
 {
 	M3FileRange files;
 
-	summary->count = 0;
+	statistics->count = 0;
 	if (reader->shared == NULL)
 		return M3_OK;
 	if (is_buffered(reader, start_ns, &files))
 		return M3_NOT_FOUND;
 	if (start_ns < files.first_ns || start_ns > files.last_ns)
 		return M3_OK;
-	return m3i_scan_summarize_file(reader->scan, reader->series->ref, start_ns, summary, err);
+	return m3i_scan_file_statistics(reader->scan, reader->series->ref, start_ns, statistics, err);
 }
 
 static bool
@@ -83,28 +84,76 @@ has_own(const M3Reader *reader, int64_t start_ns, int64_t end_ns)
 		m3i_own_lower_bound(own, series, end_ns);
 }
 
-M3Status
-m3_reader_summary(M3Reader *reader, bool from_end, M3Summary *summary, M3Error *err)
+/* What is known of one block of the series, wherever the reader stands. */
+static M3Status
+know_block(const M3Reader *reader, int64_t block_ns, M3SeriesStatistics *statistics, M3Error *err)
 {
-	M3Scan	   *scan = reader->scan;
-	int64_t		start_ns;
-	int64_t		end_ns;
+	int64_t		start_ns = block_ns > reader->start_ns ? block_ns : reader->start_ns;
+	int64_t		end_ns = m3i_scan_block_end(reader->scan, block_ns);
 
-	while (!scan->without_statistics && m3_reader_peek(reader, from_end, &start_ns, &end_ns))
+	if (reader->end_ns < end_ns)
+		end_ns = reader->end_ns;
+	/* own points out of the range do not change what is in it */
+	if (has_own(reader, start_ns, end_ns))
+		return M3_NOT_FOUND;
+	return summarize(reader, block_ns, statistics, err);
+}
+
+/* What is known of the next block that has points. */
+static M3Status
+know_next(M3Reader *reader, bool from_end, int64_t *block_ns, M3SeriesStatistics *statistics,
+		  M3Error *err)
+{
+	const M3Scan *scan = reader->scan;
+
+	while (!scan->without_statistics && reader->next_block < reader->end_block)
 	{
-		size_t		number = from_end ? reader->end_block - 1 : reader->next_block;
-
+		*block_ns = reader->blocks[from_end ? reader->end_block - 1 : reader->next_block];
 		scan->db->env->yield(scan->db->env);
-		/* own points out of the range do not change what is in it */
-		if (has_own(reader, start_ns, end_ns))
-			return M3_NOT_FOUND;
-		M3_TRY(summarize(reader, reader->blocks[number], summary, err));
-		if (summary->count > 0)
-			return summary->first_ns >= reader->start_ns && summary->last_ns < reader->end_ns ?
-				M3_OK : M3_NOT_FOUND;
+		M3_TRY(know_block(reader, *block_ns, statistics, err));
+		if (statistics->count > 0)
+			return M3_OK;
 		m3i_reader_pass(reader, from_end);
 	}
 	return M3_NOT_FOUND;
+}
+
+M3Status
+m3_reader_summary(M3Reader *reader, bool from_end, M3Summary *summary, M3Error *err)
+{
+	M3SeriesStatistics statistics;
+	int64_t		block_ns;
+
+	M3_TRY(know_next(reader, from_end, &block_ns, &statistics, err));
+	if (statistics.first_ns < reader->start_ns || statistics.last_ns >= reader->end_ns)
+		return M3_NOT_FOUND;
+	m3i_summary_from_statistics(&statistics, summary);
+	return M3_OK;
+}
+
+/* Of all times of a block the same are in any range, so it does not matter where they lie. */
+M3Status
+m3_reader_same_times(M3Reader *reader, bool from_end, const M3Reader *other, bool *same,
+					 M3Error *err)
+{
+	M3SeriesStatistics own;
+	M3SeriesStatistics others;
+	int64_t		block_ns;
+	M3Status	status;
+
+	*same = false;
+	status = know_next(reader, from_end, &block_ns, &own, err);
+	if (status == M3_OK && reader->start_ns == other->start_ns && reader->end_ns == other->end_ns)
+		status = know_block(other, block_ns, &others, err);
+	else if (status == M3_OK)
+		status = M3_NOT_FOUND;
+	if (status == M3_NOT_FOUND)
+		return M3_OK;
+	M3_TRY(status);
+	*same = own.count == others.count && own.first_ns == others.first_ns &&
+		own.last_ns == others.last_ns && own.times[0] == others.times[0] &&
+		own.times[1] == others.times[1];
+	return M3_OK;
 }
 
 void
@@ -176,7 +225,7 @@ static M3Status
 find_last(const M3Reader *reader, int64_t start_ns, LastPoint *last, M3Error *err)
 {
 	M3FileRange files;
-	M3Summary	summary = {0};
+	M3SeriesStatistics statistics;
 
 	last->found = false;
 	if (reader->shared == NULL)
@@ -185,12 +234,12 @@ find_last(const M3Reader *reader, int64_t start_ns, LastPoint *last, M3Error *er
 		return M3_NOT_FOUND;
 	if (start_ns < files.first_ns || start_ns > files.last_ns)
 		return M3_OK;
-	M3_TRY(m3i_scan_summarize_file(reader->scan, reader->series->ref, start_ns, &summary, err));
-	if (summary.count == 0 || (last->found && summary.last_ns <= last->time_ns))
+	M3_TRY(m3i_scan_file_statistics(reader->scan, reader->series->ref, start_ns, &statistics, err));
+	if (statistics.count == 0 || (last->found && statistics.last_ns <= last->time_ns))
 		return M3_OK;
 	last->found = true;
-	last->time_ns = summary.last_ns;
-	memcpy(&last->value_bits, &summary.last, sizeof(last->value_bits));
+	last->time_ns = statistics.last_ns;
+	memcpy(&last->value_bits, &statistics.last, sizeof(last->value_bits));
 	return M3_OK;
 }
 

@@ -164,6 +164,17 @@ extern M3Status m3_reader_summary(M3Reader *reader, bool from_end, M3Summary *su
 extern void m3_reader_skip(M3Reader *reader, bool from_end);
 
 /*
+ * Whether the block that m3_reader_next (or _previous, if from_end) would read has, in the range,
+ * points at exactly the times at which the other reader's series has some in that block.  The
+ * other reader is one of the same scan, open for the same range; how far it has read does not
+ * matter.  *same is false if it is not known without decoding, which needs statistics of both
+ * blocks, and nothing of either in buffers, nor own points in the range.  Blocks that turn out to
+ * have no points are passed over by the way.  Never M3_CORRUPT.  Calls env->yield.
+ */
+extern M3Status m3_reader_same_times(M3Reader *reader, bool from_end, const M3Reader *other,
+									 bool *same, M3Error *err);
+
+/*
  * The last point that m3_reader_previous would give next, known without decoding it: by the ends
  * of open streams and by statistics.  M3_NOT_FOUND: read it.  Blocks without points are
  * passed over, the point's is not.  Calls env->yield.

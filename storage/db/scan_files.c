@@ -143,15 +143,15 @@ m3i_scan_read_file(M3Scan *scan, M3Ref series, int64_t start_ns, M3FileBlock *fi
 }
 
 M3Status
-m3i_scan_summarize_file(M3Scan *scan, M3Ref series, int64_t start_ns, M3Summary *summary,
-						M3Error *err)
+m3i_scan_file_statistics(M3Scan *scan, M3Ref series, int64_t start_ns,
+						 M3SeriesStatistics *statistics, M3Error *err)
 {
 	const M3Series *shared = m3_arena_at(scan->db->arena, series);
 	M3FilesetKey key;
 
-	summary->count = 0;
+	statistics->count = 0;
 	if (!find_volume(scan, shared->shard, start_ns, &key))
 		return M3_OK;
-	return m3i_fileset_summary(scan->db, m3i_scan_namespace(scan), &key, m3_series_id(shared),
-							   summary, err);
+	return m3i_fileset_statistics(scan->db, m3i_scan_namespace(scan), &key, m3_series_id(shared),
+								  statistics, err);
 }

@@ -135,7 +135,7 @@ extern M3Status m3i_scan_read_file(M3Scan *scan, M3Ref series, int64_t start_ns,
 
 /* What statistics say of that payload; count 0 if there is none, M3_NOT_FOUND if it must be read
  * to know. */
-extern M3Status m3i_scan_summarize_file(M3Scan *scan, M3Ref series, int64_t start_ns,
-										M3Summary *summary, M3Error *err);
+extern M3Status m3i_scan_file_statistics(M3Scan *scan, M3Ref series, int64_t start_ns,
+										 M3SeriesStatistics *statistics, M3Error *err);
 
 #endif							/* M3_DB_SCAN_PRIVATE_H */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "storage/base/hash.h"
+
 #ifdef POSTGRES_H
 #error "storage/ must not include PostgreSQL headers"
 #endif
@@ -35,6 +37,7 @@ statistics_from_points(const M3Points *points, M3SeriesStatistics *statistics)
 	statistics->count = summary.count;
 	statistics->first_ns = summary.first_ns;
 	statistics->last_ns = summary.last_ns;
+	m3_xxh3_128_le64(points->times_ns, points->count, statistics->times);
 	statistics->first = summary.first;
 	statistics->last = summary.last;
 	statistics->min = summary.min;

@@ -15,6 +15,7 @@
 
 #define VALUES 6
 #define HEAD_SIZE 3
+#define HASH_SIZE 16
 #define KIND_RAW 7u
 #define MAX_DIGITS 6u			/* after a decimal's point */
 
@@ -163,7 +164,7 @@ put_record(const M3SeriesStatistics *s, int64_t block_start_ns, uint8_t *out)
 	int64_t		length_ns;
 	uint32_t	head;
 	unsigned	unit;
-	size_t		size = HEAD_SIZE;
+	size_t		size = HEAD_SIZE + HASH_SIZE;
 
 	if (s->first_ns < block_start_ns || s->last_ns < s->first_ns ||
 		__builtin_sub_overflow(s->first_ns, block_start_ns, &since_ns) ||
@@ -171,6 +172,8 @@ put_record(const M3SeriesStatistics *s, int64_t block_start_ns, uint8_t *out)
 		return 0;
 	unit = choose_unit((uint64_t) since_ns, (uint64_t) length_ns);
 	head = unit;
+	m3_store_le64(out + HEAD_SIZE, s->times[0]);
+	m3_store_le64(out + HEAD_SIZE + 8, s->times[1]);
 	size += m3_put_uvarint(out + size, (uint64_t) (since_ns / units_ns[unit]));
 	size += m3_put_uvarint(out + size, (uint64_t) (length_ns / units_ns[unit]));
 	for (unsigned i = 0; i < VALUES; i++)
@@ -192,13 +195,15 @@ get_record(const uint8_t *data, size_t size, int64_t block_start_ns, M3SeriesSta
 	double	   *const values[VALUES] = {
 		&s->first, &s->last, &s->min, &s->max, &s->sum, &s->squares
 	};
-	size_t		at = HEAD_SIZE;
+	size_t		at = HEAD_SIZE + HASH_SIZE;
 	size_t		used;
 	uint32_t	head;
 
-	if (size < HEAD_SIZE)
+	if (size < HEAD_SIZE + HASH_SIZE)
 		return false;
 	head = (uint32_t) data[0] | (uint32_t) data[1] << 8 | (uint32_t) data[2] << 16;
+	s->times[0] = m3_load_le64(data + HEAD_SIZE);
+	s->times[1] = m3_load_le64(data + HEAD_SIZE + 8);
 	used = get_time(data + at, size - at, head & 3, block_start_ns, &s->first_ns);
 	if (used == 0)
 		return false;

@@ -13,7 +13,8 @@
  *
  *   head         3 bytes: bits 0-1 unit of times (ns, us, ms, s), then three bits for each value:
  *                7 a float8 of eight bytes, else a decimal with so many digits after its point
- *   times        varints: the first one since the block's start, the last one since the first
+ *   times        16 bytes: XXH3 of all times in order, 128 bits, its lower half first; then
+ *                varints: the first one since the block's start, the last one since the first
  *   values       first, last, min, max, sum, squares; decimals as varints, zigzag
  *
  * Records are written of series to whose payload they add little.
@@ -29,8 +30,9 @@
 #include "storage/base/memory.h"
 #include "storage/fileset/format.h"
 
-/* A record takes at most such a part of the payload it stands for. */
-#define M3_STATISTICS_SHARE 20u
+/* A record takes at most such a part of the payload it stands for: a point each ten seconds of two
+ * hours still has one. */
+#define M3_STATISTICS_SHARE 14u
 /* Statistics as large are kept in memory whole by whoever opens them. */
 #define M3_STATISTICS_SMALL (64 * 1024)
 
@@ -41,6 +43,7 @@ typedef struct M3SeriesStatistics
 	bool		is_known;		/* the rest, too; always if count is 0, and then nothing is set */
 	int64_t		first_ns;
 	int64_t		last_ns;
+	uint64_t	times[2];		/* m3_xxh3_128_le64() of the times of all points */
 	double		first;
 	double		last;
 	double		min;
@@ -106,7 +109,7 @@ extern M3Status m3_statistics_get(M3StatisticsReader *reader, int64_t ordinal,
 #define M3_STATISTICS_HEADER_SIZE 80
 #define M3_STATISTICS_GROUP 32u	/* entries */
 #define M3_STATISTICS_PLACE 12	/* bytes of a group in the directory */
-#define M3_STATISTICS_ENTRY_MAX_SIZE (10 + 1 + 3 + 2 * 10 + 6 * 8)
+#define M3_STATISTICS_ENTRY_MAX_SIZE (10 + 1 + 3 + 16 + 2 * 10 + 6 * 8)
 
 typedef struct M3StatisticsHeader
 {

@@ -55,6 +55,7 @@ write_series(M3FilesetWriter *writer, int i)
 		.last_ns = summary.last_ns,.first = summary.first,.last = summary.last,
 		.min = summary.min,.max = summary.max,.sum = summary.sum,.squares = summary.squares
 	};
+	m3_xxh3_128_le64(points.times_ns, points.count, series[i].times);
 	sizes[i] = payload.size;
 	free(bytes);
 	m3_points_free(&points);
@@ -142,6 +143,13 @@ test_verify(void)
 	write_statistics();
 	expect(2);
 	series[3].last_ns--;
+	for (int i = 0; i < 2; i++)
+	{
+		series[5].times[i] ^= 1;
+		write_statistics();
+		expect(2);
+		series[5].times[i] ^= 1;
+	}
 	/* the order in which a sum is made is nobody's business */
 	series[3].sum = nextafter(series[3].sum, 0);
 	write_statistics();

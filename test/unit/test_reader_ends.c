@@ -56,6 +56,7 @@ static void (*take_lock) (M3Env *self, uint32_t lock, M3LockMode mode);
 static uint32_t stripes_left;	/* to be locked before the others work on; 0: they do not */
 static uint64_t summaries;		/* that were at hand */
 static uint64_t last_points;
+static uint64_t same_blocks;	/* of two series */
 static uint64_t settled;		/* series counted with their shard */
 static uint64_t merged_reads;	/* blocks read that were of more than a file */
 
@@ -430,6 +431,13 @@ check_last(const Walk *w)
 	CHECK(is_same(value, values[n - 1]));
 }
 
+/* Readers of two series, open for the same range. */
+typedef struct Pair
+{
+	M3Reader   *readers[2];
+	uint32_t	series[2];
+} Pair;
+
 /* Reads to the end, one end or the other, decoding or not. */
 static void
 walk(Walk *w, bool works_on)
@@ -542,6 +550,77 @@ check_settled(const View *view, M3Scan *scan, int64_t start_ns, int64_t end_ns, 
 	settled += before - m3_scan_series_count(scan);
 }
 
+/* Whether the next block is said to have the times that it has in another series. */
+static void
+check_same(const View *view, const Pair *pair, bool from_end, int64_t start_ns, int64_t end_ns)
+{
+	int64_t		times_ns[2][MODEL_SLOTS];
+	double		values[MODEL_SLOTS];
+	size_t		counts[2];
+	bool		is_same_model;
+	bool		same = true;
+
+	CHECK_OK(m3_reader_same_times(pair->readers[0], from_end, pair->readers[1], &same, &err));
+	if (!m3_reader_peek(pair->readers[0], from_end, &start_ns, &end_ns))
+	{
+		CHECK(!same);
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		counts[i] = list_points(view, pair->series[i], start_ns, end_ns, times_ns[i], values);
+	is_same_model = counts[0] == counts[1] &&
+		memcmp(times_ns[0], times_ns[1], counts[0] * sizeof(int64_t)) == 0;
+	if (same)
+		CHECK(is_same_model);
+	same_blocks += same && counts[0] > 0;
+}
+
+/* Two series side by side. */
+static void
+look_at_pairs(View *view, bool works_on)
+{
+	M3ScanOptions scan_options = {
+		.start_ns = INT64_MIN,.end_ns = INT64_MAX,.snapshot = view->snapshot,.own = view->own,
+		.own_command = 10
+	};
+	M3PointBatch batch;
+	M3Scan	   *scan;
+	Pair		pair;
+
+	CHECK_OK(m3_scan_open(db, NS, &scan_options, &m3_memory_malloc, &scan, &err));
+	for (int i = 0; i < 2; i++)
+		CHECK_OK(m3_reader_create(scan, &pair.readers[i], &err));
+	for (size_t first = 0; first + 1 < m3_scan_series_count(scan); first++)
+	{
+		bool		from_end = random_below(2) == 0;
+		bool		reads = random_below(2) == 0;
+		int64_t		start_ns;
+		int64_t		end_ns;
+
+		random_range(&scan_options.start_ns, &scan_options.end_ns);
+		for (size_t i = 0; i < 2; i++)
+		{
+			pair.series[i] = series_number(scan, first + i);
+			CHECK_OK(m3_reader_open_range(pair.readers[i], first + i, scan_options.start_ns,
+										  scan_options.end_ns, &err));
+		}
+		while (m3_reader_peek(pair.readers[0], from_end, &start_ns, &end_ns))
+		{
+			stripes_left = works_on && random_below(4) == 0 ? 1 + random_below(2) : 0;
+			check_same(view, &pair, from_end, start_ns, end_ns);
+			stripes_left = 0;
+			/* where the other stands does not matter */
+			if (reads && random_below(2) == 0)
+				(void) m3_reader_next(pair.readers[1], &batch, &err);
+			if (m3_reader_peek(pair.readers[0], from_end, &start_ns, &end_ns))
+				m3_reader_skip(pair.readers[0], from_end);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+		m3_reader_free(pair.readers[i]);
+	m3_scan_close(scan);
+}
+
 static void
 look(View *view, bool works_on)
 {
@@ -606,6 +685,7 @@ look_at_own(void)
 	write_some(fresh.own, &fresh.model);
 	look(&fresh, false);
 	look(&fresh, true);
+	look_at_pairs(&fresh, random_below(2) == 0);
 	release(&fresh);
 }
 
@@ -785,6 +865,81 @@ hashes(void)
 	test_engine_crash(&engine);
 }
 
+/* What is asked about two series' only block. */
+static bool
+has_same_times(M3Scan *scan, uint32_t a, uint32_t b, int64_t start_ns, int64_t end_ns)
+{
+	M3Reader   *readers[2];
+	bool		same = false;
+
+	for (int i = 0; i < 2; i++)
+	{
+		CHECK_OK(m3_reader_create(scan, &readers[i], &err));
+		for (size_t s = 0; s < m3_scan_series_count(scan); s++)
+		{
+			if (series_number(scan, s) == (i == 0 ? a : b))
+				CHECK_OK(m3_reader_open_range(readers[i], s, start_ns, end_ns, &err));
+		}
+	}
+	CHECK_OK(m3_reader_same_times(readers[0], random_below(2) == 0, readers[1], &same, &err));
+	m3_reader_free(readers[0]);
+	m3_reader_free(readers[1]);
+	return same;
+}
+
+/* Series that differ in nothing but a time amid the block, or but one point. */
+static void
+times_told_apart(void)
+{
+	const M3CommitOptions commit = {.synchronous = true};
+	M3Scan	   *scan;
+	M3Txn	   *txn;
+
+	open_engine();
+	begin(&txn);
+	for (uint32_t s = 0; s < 4; s++)
+	{
+		char		name[8];
+		uint32_t	series;
+
+		snprintf(name, sizeof(name), "s%u", s);
+		series = test_series(txn, "ns", &options, name);
+		for (uint32_t i = 0; i < SLOTS; i++)
+		{
+			if (s != 3 || i != 100)
+				CHECK_OK(m3_txn_write(txn, series, time_of(i) + (s == 2 && i == 100), i / 7.0,
+									  M3_UNIT_NONE, m3_slice(NULL, 0), 1, &err));
+		}
+	}
+	CHECK_OK(m3_txn_prepare(txn, &commit, &err));
+	m3_txn_publish(txn);
+	m3_txn_free(txn);
+	take(&fresh);
+	scan = open_scan(&fresh, INT64_MIN);
+	CHECK(!has_same_times(scan, 0, 1, INT64_MIN, INT64_MAX));
+	flush();
+	CHECK(has_same_times(scan, 0, 1, INT64_MIN, INT64_MAX));
+	CHECK(has_same_times(scan, 1, 0, time_of(7), time_of(30)));
+	CHECK(!has_same_times(scan, 0, 1, ALL_END, INT64_MAX));
+	for (uint32_t s = 2; s < 4; s++)
+	{
+		CHECK(!has_same_times(scan, 0, s, INT64_MIN, INT64_MAX));
+		CHECK(!has_same_times(scan, s, 1, INT64_MIN, INT64_MAX));
+	}
+	m3_scan_close(scan);
+	/* own points in the range, of either */
+	begin(&fresh.own);
+	CHECK_OK(m3_txn_write(fresh.own, test_series(fresh.own, "ns", &options, "s1"), time_of(50), 1,
+						  M3_UNIT_NONE, m3_slice(NULL, 0), 1, &err));
+	scan = open_scan(&fresh, INT64_MIN);
+	CHECK(!has_same_times(scan, 0, 1, INT64_MIN, INT64_MAX));
+	CHECK(!has_same_times(scan, 1, 0, INT64_MIN, INT64_MAX));
+	CHECK(has_same_times(scan, 0, 1, time_of(51), INT64_MAX));
+	m3_scan_close(scan);
+	release(&fresh);
+	test_engine_crash(&engine);
+}
+
 /* --- rounds ------------------------------------------------------------- */
 
 static void
@@ -827,8 +982,11 @@ at_random(uint64_t seed, int rounds)
 		}
 		if (view->snapshot != NULL)
 			look(view, random_below(2) == 0);
+		if (view->snapshot != NULL)
+			look_at_pairs(view, random_below(2) == 0);
 		take(&fresh);
 		look(&fresh, random_below(4) == 0);
+		look_at_pairs(&fresh, random_below(4) == 0);
 		release(&fresh);
 	}
 	for (int i = 0; i < HELD; i++)
@@ -873,10 +1031,13 @@ main(int argc, char **argv)
 	settles_no_more();
 	clean();
 	hashes();
+	clean();
+	times_told_apart();
 	CHECK(summaries > 100);
 	CHECK(last_points > 100);
 	CHECK(settled > 100);
 	CHECK(merged_reads > 100);
+	CHECK(same_blocks > 100);
 	clean();
 	rmdir(directory);
 	m3_env_posix_destroy(env);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <math.h>
 
+#include <xxhash.h>
+
 #include "storage/db/blocks.h"
 #include "storage/db/fileset_cache.h"
 #include "storage/db/statistics.h"
@@ -48,7 +50,8 @@ static bool
 same_statistics(const M3SeriesStatistics *a, const M3SeriesStatistics *b)
 {
 	return a->count == b->count && a->is_known == b->is_known && a->first_ns == b->first_ns &&
-		a->last_ns == b->last_ns && memcmp(&a->first, &b->first, 6 * sizeof(double)) == 0;
+		a->last_ns == b->last_ns && a->times[0] == b->times[0] && a->times[1] == b->times[1] &&
+		memcmp(&a->first, &b->first, 6 * sizeof(double)) == 0;
 }
 
 static M3SeriesStatistics
@@ -59,7 +62,7 @@ any_statistics(int64_t start_ns)
 	M3SeriesStatistics s = {
 		.count = 1 + next_random() % 100000,.is_known = true,.first = any_value(),
 		.last = any_value(),.min = any_value(),.max = any_value(),.sum = any_value(),
-		.squares = any_value()
+		.squares = any_value(),.times = {next_random(), next_random()}
 	};
 
 	s.first_ns = start_ns + (int64_t) (next_random() % 3600) * unit;
@@ -104,7 +107,7 @@ test_entries(void)
 		.squares = 1234.56789012345
 	};
 	size = m3_statistics_entry_encode(&s, NOW, 880, bytes);
-	CHECK(size > 3 && size <= 36);
+	CHECK(size > 3 && size <= 52);
 	/* a record is to be small beside what it stands for */
 	for (size_t payload = 1; payload < 1000; payload++)
 	{
@@ -328,9 +331,11 @@ test_names(void)
 
 /* What a payload comes to, point by point. */
 static void
-naive_summary(M3Slice payload, M3Summary *s)
+naive_summary(M3Slice payload, M3SeriesStatistics *s)
 {
 	M3Decoder	decoder;
+	static uint8_t times[100000 * 8];
+	XXH128_hash_t hash;
 	M3Point		point;
 	uint8_t    *buffer = NULL;
 	size_t		capacity = 0;
@@ -349,6 +354,8 @@ naive_summary(M3Slice payload, M3Summary *s)
 				s->squares += (point.value - mean) * (point.value - mean);
 				continue;
 			}
+			CHECK(s->count < sizeof(times) / 8);
+			m3_store_le64(times + s->count * 8, (uint64_t) point.time_ns);
 			if (s->count++ == 0)
 			{
 				s->first_ns = point.time_ns;
@@ -362,6 +369,9 @@ naive_summary(M3Slice payload, M3Summary *s)
 		}
 	}
 	free(buffer);
+	hash = XXH3_128bits(times, s->count * 8);
+	s->times[0] = hash.low64;
+	s->times[1] = hash.high64;
 }
 
 static bool
@@ -382,10 +392,10 @@ typedef struct Compared
 static void
 compare_series(const M3NamespaceShared *ns, const M3FilesetKey *key, M3Slice id, Compared *c)
 {
-	M3Summary	said;
-	M3Summary	found;
+	M3SeriesStatistics said;
+	M3SeriesStatistics found;
 	M3Slice		payload;
-	M3Status	status = m3i_fileset_summary(db, ns, key, id, &said, &err);
+	M3Status	status = m3i_fileset_statistics(db, ns, key, id, &said, &err);
 
 	CHECK_OK(m3i_fileset_read(db, ns, key, id, &payload, &err));
 	naive_summary(payload, &found);
@@ -402,6 +412,7 @@ compare_series(const M3NamespaceShared *ns, const M3FilesetKey *key, M3Slice id,
 		return;
 	CHECK(said.first_ns == found.first_ns && said.last_ns == found.last_ns &&
 		  said.first == found.first && said.last == found.last && said.min == found.min &&
+		  said.times[0] == found.times[0] && said.times[1] == found.times[1] &&
 		  said.max == found.max && is_near(said.sum, found.sum) &&
 		  is_near(said.squares, found.squares));
 }
