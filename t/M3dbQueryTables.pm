@@ -64,12 +64,12 @@ INSERT INTO hosts SELECT 'h' || i, i % 4, CASE WHEN i % 3 = 0 THEN 'east' ELSE '
 INSERT INTO hosts VALUES ('ä', 1, 'east'), ('', 2, NULL);
 CREATE TABLE stretches (stretch int, start timestamptz, step interval, points int);
 INSERT INTO stretches VALUES (0, '2025-10-25 20:00+00', '15 min', 48), (1, '2026-03-08 00:00+00', '15 min', 48),
-  (2, '2026-03-28 20:00+00', '2 min', 360);
+  (2, '2026-03-28 20:00+00', '2 min', 360), (3, '2026-03-28 10:00+00', '6 s', 1200);
 SQL
 }
 
-# Series s, of which one tag or another is missing, and point i of a stretch: the rows as they are
-# written first; stage 1 goes to files, stage 2 over some of them, stage 3 stays in buffers.
+# Series s, of which one tag or another is missing, and point i of a stretch, the last of which has
+# enough of them in a block for statistics: the rows as they are written first; stage 1 goes to files, stage 2 over some of them, stage 3 stays in buffers.
 sub write_query_tables
 {
 	my $host = q((ARRAY['h0', 'h1', 'h2', 'h3', 'h4', 'H1', 'h 10', 'ä', '', NULL])[s % 10 + 1]);
@@ -78,8 +78,10 @@ sub write_query_tables
 	  WHEN 2 THEN 42 WHEN 3 THEN i * 0.1 - 20 WHEN 4 THEN 1e6 * sin(i * s) ELSE (i + s) % 7 / 3.0 END);
 	my $points = q(FROM generate_series(0, %d - 1) s, stretches, generate_series(0, points - 1) i
 	  WHERE (i * 7 + s) %% 11 <> 0 AND NOT (s %% 6 = 1 AND stretch = 2 AND i BETWEEN 90 AND 200)
-	    AND (s %% 13 <> 5 OR stretch = 1 AND i = 3) AND (s %% 5 <> 3 OR stretch <> 0));
-	my $stage = 'CASE WHEN i % 50 = 49 THEN 3 WHEN stretch = 2 AND i > 240 OR i % 31 = 30 THEN 2 ELSE 1 END';
+	    AND (s %% 13 <> 5 OR stretch = 1 AND i = 3) AND (s %% 5 <> 3 OR stretch <> 0)
+    AND (stretch < 3 OR s < 5));
+	my $stage = q(CASE WHEN stretch = 3 AND i < 600 THEN 1 WHEN i % 50 = 49 THEN 3
+	  WHEN stretch = 2 AND i > 240 OR i % 31 = 30 THEN 2 ELSE 1 END);
 	my $odd = q(CASE WHEN s = 1 AND i % 40 = 7 THEN 'NaN' WHEN s IN (2, 4) AND i % 30 = 3 THEN 'Infinity'
 	  WHEN s IN (3, 4) AND i % 30 = 5 THEN '-Infinity' WHEN i % 5 = 0 THEN '-0' WHEN i % 5 = 1 THEN '0'
 	  WHEN i % 5 = 2 THEN 5e-324 WHEN i % 5 = 3 THEN 1e6 ELSE i END);

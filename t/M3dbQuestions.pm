@@ -17,7 +17,8 @@ use Exporter 'import';
 our @EXPORT = qw(random_question);
 
 # Stretches of data: the clocks of Berlin and St. John's change within them.
-my @windows = (1761422400, 1772928000, 1774728000);    # 2025-10-25 20:00, 2026-03-08, 2026-03-28 20:00
+# 2025-10-25 20:00, 2026-03-08, 2026-03-28 10:00 and 20:00
+my @windows = (1761422400, 1772928000, 1774692000, 1774728000);
 
 my %tables = (
 	narrow => {
