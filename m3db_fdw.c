@@ -55,6 +55,7 @@ m3db_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReInitializeDSMForeignScan = m3db_ReInitializeDSMForeignScan;
 	routine->InitializeWorkerForeignScan = m3db_InitializeWorkerForeignScan;
 	routine->ExplainForeignScan = m3db_ExplainForeignScan;
+	routine->AnalyzeForeignTable = m3db_AnalyzeForeignTable;
 
 	routine->IsForeignRelUpdatable = m3db_IsForeignRelUpdatable;
 	routine->AddForeignUpdateTargets = m3db_AddForeignUpdateTargets;

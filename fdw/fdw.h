@@ -41,6 +41,10 @@ extern void m3db_InitializeWorkerForeignScan(ForeignScanState *node, shm_toc *to
 /* in explain.c */
 extern void m3db_ExplainForeignScan(ForeignScanState *node, struct ExplainState *es);
 
+/* in analyze.c */
+extern bool m3db_AnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
+									 BlockNumber *total_pages);
+
 /* in modify.c */
 extern int	m3db_IsForeignRelUpdatable(Relation rel);
 extern void m3db_AddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
