@@ -289,14 +289,13 @@ m3db_aggregate_plan(PlannerInfo *root, RelOptInfo *rel, ForeignPath *path, List 
 	const M3dbAggregateMatch *match = &aggregate->match;
 	RelOptInfo *input = aggregate->input;
 	const M3dbTable *table = ((const M3dbRelInfo *) input->fdw_private)->table;
-	M3dbPushed	pushed;
+	M3dbPushed	pushed = {0};
 	List	   *spec;
 	List	   *conditions;
 	List	   *private;
 	ListCell   *lc;
 
 	/* what is not the scan's to evaluate is in the match */
-	m3db_pushed_init(&pushed);
 	foreach(lc, input->baserestrictinfo)
 		(void) m3db_pushed_add(root, input, table, lfirst_node(RestrictInfo, lc), &pushed);
 

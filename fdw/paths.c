@@ -23,9 +23,9 @@ m3db_path_private(List *order, List *aggregate)
 	return list_make2(order, aggregate);
 }
 
-List *
-m3db_local_clauses(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
-				   List *clauses)
+/* The clauses that the scan does not evaluate. */
+static List *
+local_clauses(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table, List *clauses)
 {
 	List	   *local = NIL;
 	ListCell   *lc;
@@ -48,7 +48,7 @@ m3db_basis_init(PlannerInfo *root, RelOptInfo *rel, const M3dbScanSize *size,
 	const M3dbRelInfo *info = rel->fdw_private;
 
 	basis->size = *size;
-	basis->local_clauses = m3db_local_clauses(root, rel, info->table, clauses);
+	basis->local_clauses = local_clauses(root, rel, info->table, clauses);
 	cost_qual_eval(&basis->filter_cost, basis->local_clauses, root);
 	basis->required_outer = required_outer;
 }

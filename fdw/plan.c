@@ -82,12 +82,6 @@ m3db_value_columns(const RelOptInfo *rel, const M3dbTable *table, List *local_cl
 	return attnums;
 }
 
-void
-m3db_pushed_init(M3dbPushed *pushed)
-{
-	memset(pushed, 0, sizeof(*pushed));
-}
-
 bool
 m3db_pushed_add(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
 				RestrictInfo *rinfo, M3dbPushed *pushed)
@@ -116,7 +110,7 @@ m3db_GetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
 					Plan *outer_plan)
 {
 	const M3dbTable *table;
-	M3dbPushed	pushed;
+	M3dbPushed	pushed = {0};
 	List	   *local_clauses = NIL;
 	List	   *columns;
 	ListCell   *lc;
@@ -125,7 +119,6 @@ m3db_GetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
 		return m3db_aggregate_plan(root, baserel, best_path, tlist, outer_plan);
 
 	table = ((M3dbRelInfo *) baserel->fdw_private)->table;
-	m3db_pushed_init(&pushed);
 	foreach(lc, scan_clauses)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);

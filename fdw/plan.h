@@ -74,10 +74,6 @@ extern void m3db_basis_init(PlannerInfo *root, RelOptInfo *rel, const M3dbScanSi
 extern void m3db_basis_cost(RelOptInfo *rel, const M3dbPathBasis *basis, Cost *startup,
 							Cost *total);
 
-/* The clauses (RestrictInfos) of a list that the scan does not evaluate. */
-extern List *m3db_local_clauses(PlannerInfo *root, RelOptInfo *rel,
-								const M3dbTable *table, List *clauses);
-
 /*
  * fdw_private of a ForeignPath: what the scan does besides giving rows as they come, each
  * NIL if not.  The list becomes element M3DB_SCAN_PATH of the plan's.
@@ -114,7 +110,7 @@ extern ForeignScan *m3db_aggregate_plan(PlannerInfo *root, RelOptInfo *rel,
 
 /* ---- in plan.c ---- */
 
-/* Clauses that the scan evaluates, ready for a plan. */
+/* Clauses that the scan evaluates, ready for a plan; begins zeroed. */
 typedef struct M3dbPushed
 {
 	List	   *quals;			/* m3db_qual_serialize() */
@@ -122,7 +118,6 @@ typedef struct M3dbPushed
 	List	   *clauses;		/* one a qual */
 } M3dbPushed;
 
-extern void m3db_pushed_init(M3dbPushed *pushed);
 /* False if the clause is not the scan's to evaluate. */
 extern bool m3db_pushed_add(PlannerInfo *root, RelOptInfo *rel, const M3dbTable *table,
 							RestrictInfo *rinfo, M3dbPushed *pushed);
